@@ -1,0 +1,39 @@
+"""Latent space filtering: keep the samples of a pool whose label a probe on real latents is most sure of.
+
+    import numpy as np
+    from lsf import LatentSpaceFilter, Matched
+    from lsf.ole import ole
+
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 200)
+    x_real = np.eye(3)[y] + 0.3 * rng.standard_normal((600, 3))
+    x_pool = np.eye(3)[y] + 0.6 * rng.standard_normal((600, 3))    # real or generated
+    kept = LatentSpaceFilter().fit(x_real, y).select(x_pool, y, budget=300)
+    careful = LatentSpaceFilter(rule=Matched(shortfall="fill"), random_state=0).fit(x_real, y)
+    kept_too = careful.select(x_pool, y, budget=300)
+    print(ole(x_pool, y), ole(x_pool[kept], y[kept]), ole(x_pool[kept_too], y[kept_too]))
+
+Encoders are scikit-learn transformers: `EnergyFeatures`, `flattened_pca`, any callable, or
+`lsf.unet.UNetEncoder` (needs torch) for the bottleneck of a diffusers U-Net, which is the paper's.
+"""
+
+from lsf.encoders import EnergyFeatures, as_encoder, flattened_pca
+from lsf.filter import LatentSpaceFilter
+from lsf.pool import Pool, concat
+from lsf.probe import Probe
+from lsf.rules import Matched, Random, Rule, Threshold, Top
+
+__all__ = [
+    "LatentSpaceFilter",
+    "Pool",
+    "concat",
+    "Probe",
+    "Rule",
+    "Top",
+    "Threshold",
+    "Matched",
+    "Random",
+    "EnergyFeatures",
+    "flattened_pca",
+    "as_encoder",
+]

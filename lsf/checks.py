@@ -1,0 +1,90 @@
+"""What may enter the library?
+
+Every border of `lsf` passes through these checks: a bad argument is refused before any work is done, with
+an error that names the argument and what was found. Nothing is repaired silently.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+__all__ = ["finite", "labels_for", "known", "flat", "budget_for", "fitted", "generator"]
+
+
+def finite(name: str, values: Any) -> np.ndarray:
+    """`values` as an array with samples on its first axis.
+
+    Raises ValueError if it has no first axis, or a NaN or infinite entry (how many, and the first sample).
+    """
+    array = np.asarray(values)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have samples on its first axis, found a scalar")
+    if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
+        bad = ~np.isfinite(array.reshape(len(array), -1))
+        first = int(np.argmax(bad.any(axis=1)))
+        raise ValueError(f"{name} has {int(bad.sum())} NaN or infinite values, the first in sample {first}")
+    return array
+
+
+def flat(name: str, values: Any) -> np.ndarray:
+    """Finite numbers, one sample a row: trailing axes are flattened, a 1-D array is one feature."""
+    array = finite(name, values)
+    if not np.issubdtype(array.dtype, np.number) and array.dtype != bool:
+        raise ValueError(f"{name} must be numbers, found dtype {array.dtype}")
+    if array.size == 0:
+        raise ValueError(f"{name} must hold at least one number, found shape {array.shape}")
+    return array.reshape(len(array), -1)
+
+
+def labels_for(name: str, labels: Any, count: int, of: str) -> np.ndarray:
+    """Labels as a 1-D array of length `count`, the number of samples of the argument called `of`."""
+    array = finite(name, labels)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be one label a sample (1-D), found shape {array.shape}")
+    if len(array) != count:
+        raise ValueError(f"{name} has {len(array)} labels, but {of} has {count} samples")
+    return array
+
+
+def known(name: str, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Position of each label in the sorted `classes`; raises ValueError naming labels never seen in fit."""
+    unseen = np.setdiff1d(labels, classes)
+    if len(unseen):
+        raise ValueError(f"{name} has labels never seen in fit: {unseen.tolist()}; seen: {classes.tolist()}")
+    return np.searchsorted(classes, labels)
+
+
+def budget_for(budget: Any, count: int) -> int:
+    """`budget` as an int with 1 <= budget <= count; TypeError if no integer, ValueError if out of range."""
+    if isinstance(budget, bool | np.bool_):
+        raise TypeError(f"budget must be an integer, found {budget!r}")
+    try:
+        number = operator.index(budget)
+    except TypeError:
+        raise TypeError(f"budget must be an integer, found {budget!r}") from None
+    if number < 1:
+        raise ValueError(f"budget must be positive, found {number}")
+    if number > count:
+        raise ValueError(f"budget is {number}, but the pool has only {count} samples")
+    return number
+
+
+def generator(name: str, rng: Any) -> np.random.Generator:
+    """A Generator from a Generator or an integer seed; None is refused, for nothing could be repeated."""
+    if rng is None:
+        raise ValueError(f"this rule draws at random and needs {name}: a numpy Generator or an integer seed")
+    if isinstance(rng, np.random.Generator):
+        return rng
+    try:
+        return np.random.default_rng(operator.index(rng))
+    except TypeError:
+        raise TypeError(f"{name} must be a numpy Generator or an integer seed, found {rng!r}") from None
+
+
+def fitted(estimator: Any, attribute: str) -> None:
+    """Raises scikit-learn's NotFittedError unless `estimator` has `attribute`."""
+    check_is_fitted(estimator, attribute)

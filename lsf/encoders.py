@@ -1,0 +1,90 @@
+"""Which numbers stand for a sample before a linear probe sees it?
+
+An encoder is any scikit-learn transformer (`fit(x, y)`, `transform(x)`) that treats samples one by one; a
+plain callable is wrapped, and None takes the samples themselves as latents. The bottleneck of a diffusion
+U-Net, which is the paper's, is `lsf.unet.UNetEncoder`: a module of its own, since it needs torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from lsf import checks
+from lsf.blocks import in_blocks
+
+__all__ = ["as_encoder", "EnergyFeatures", "flattened_pca", "flatten"]
+
+
+def as_encoder(encoder: Any) -> Any:
+    """An unfitted transformer from None (identity), a transformer (itself) or a callable (wrapped).
+
+    Raises TypeError for anything else, a class in place of an instance included.
+    """
+    if encoder is None:
+        return FunctionTransformer(flatten)
+    if isinstance(encoder, type):
+        raise TypeError(f"encoder must be an instance, found the class {encoder.__name__}")
+    if hasattr(encoder, "transform") and hasattr(encoder, "fit"):
+        return encoder
+    if callable(encoder):
+        return FunctionTransformer(encoder)
+    raise TypeError(f"encoder must be None, a transformer or a callable, found {type(encoder).__name__}")
+
+
+def flatten(x: Any) -> np.ndarray:
+    """(n, ...) to (n, features)."""
+    return checks.flat("x", x)
+
+
+def flattened_pca(n_components: int) -> Pipeline:
+    """PCA (centred, exact) of flattened samples: (n, ...) to (n, n_components)."""
+    return make_pipeline(FunctionTransformer(flatten), PCA(n_components, svd_solver="full"))
+
+
+class EnergyFeatures(TransformerMixin, BaseEstimator):
+    """|U_c' x|^2 for every class c: what a linear probe needs where all class means are zero.
+
+    For zero-mean classes N(0, U_c U_c' + s^2 I) the log-odds are linear in these energies, and a linear
+    probe on x itself has no power. U_c (features, rank) spans the top principal directions of class c,
+    uncentred.
+
+    Parameter: `rank`, the dimension of the class subspaces. Fitted: `classes_`, `frames_` (C, features,
+    rank).
+    """
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def fit(self, x: Any, y: Any) -> EnergyFeatures:
+        """x (n, ...) flattened, y (n,). Raises ValueError if a class has fewer samples or features than
+        `rank`.
+        """
+        rows = checks.flat("x", x).astype(np.float64)
+        labels = checks.labels_for("y", y, len(rows), "x")
+        classes = np.unique(labels)
+        frames = np.stack([self._frame(rows[labels == c], c) for c in classes])
+        self.classes_, self.frames_ = classes, frames
+        return self
+
+    def transform(self, x: Any) -> np.ndarray:
+        """(n, C) energies in the squared units of x, classes in label order."""
+        checks.fitted(self, "frames_")
+        rows = checks.flat("x", x)
+        if rows.shape[1] != self.frames_.shape[1]:
+            raise ValueError(f"x has {rows.shape[1]} features, fit saw {self.frames_.shape[1]}")
+        return in_blocks(self._energies, rows)
+
+    def _frame(self, rows: np.ndarray, c: Any) -> np.ndarray:
+        if not 1 <= self.rank <= min(rows.shape):
+            n, p = rows.shape
+            raise ValueError(f"rank is {self.rank}, but class {c} has {n} samples of {p} features")
+        return np.linalg.svd(rows, full_matrices=False)[2][: self.rank].T
+
+    def _energies(self, rows: np.ndarray) -> np.ndarray:
+        return np.stack([((rows @ frame) ** 2).sum(axis=1) for frame in self.frames_], axis=1)
