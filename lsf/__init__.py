@@ -13,11 +13,11 @@
     kept_too = careful.select(x_pool, y, budget=300)
     print(ole(x_pool, y), ole(x_pool[kept], y[kept]), ole(x_pool[kept_too], y[kept_too]))
 
-Encoders are scikit-learn transformers: `EnergyFeatures`, `flattened_pca`, any callable, or
+Encoders are scikit-learn transformers: `EnergyFeatures`, `FlattenedPCA`, any callable, or
 `lsf.unet.UNetEncoder` (needs torch) for the bottleneck of a diffusers U-Net, which is the paper's.
 """
 
-from lsf.encoders import EnergyFeatures, as_encoder, flattened_pca
+from lsf.encoders import EnergyFeatures, FlattenedPCA, as_encoder
 from lsf.filter import LatentSpaceFilter
 from lsf.pool import Pool, concat
 from lsf.probe import Probe
@@ -34,6 +34,6 @@ __all__ = [
     "Matched",
     "Random",
     "EnergyFeatures",
-    "flattened_pca",
+    "FlattenedPCA",
     "as_encoder",
 ]

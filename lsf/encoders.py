@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from lsf import checks
 from lsf.blocks import in_blocks
 
-__all__ = ["as_encoder", "EnergyFeatures", "flattened_pca", "flatten"]
+__all__ = ["as_encoder", "EnergyFeatures", "FlattenedPCA", "flatten"]
 
 
 def as_encoder(encoder: Any) -> Any:
@@ -42,9 +41,24 @@ def flatten(x: Any) -> np.ndarray:
     return checks.flat("x", x)
 
 
-def flattened_pca(n_components: int) -> Pipeline:
-    """PCA (centred, exact) of flattened samples: (n, ...) to (n, n_components)."""
-    return make_pipeline(FunctionTransformer(flatten), PCA(n_components, svd_solver="full"))
+class FlattenedPCA(TransformerMixin, BaseEstimator):
+    """Principal components of flattened samples, centred and exact.
+
+    Parameter: `n_components`, at most the samples and features of fit. Fitted: `pca_`, scikit-learn's.
+    """
+
+    def __init__(self, n_components: int) -> None:
+        self.n_components = n_components
+
+    def fit(self, x: Any, y: Any = None) -> FlattenedPCA:
+        """x (n, ...) flattened; y is not used. Raises ValueError on NaN or infinite x, or too few samples."""
+        self.pca_ = PCA(self.n_components, svd_solver="full").fit(flatten(x).astype(np.float64))
+        return self
+
+    def transform(self, x: Any) -> np.ndarray:
+        """(n, n_components) in the units of x; raises ValueError if x has other features than in fit."""
+        checks.fitted(self, "pca_")
+        return in_blocks(self.pca_.transform, flatten(x))
 
 
 class EnergyFeatures(TransformerMixin, BaseEstimator):
