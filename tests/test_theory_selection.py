@@ -1,0 +1,183 @@
+"""What selection does: kept moments by simulation and in closed form, the runaway, its growth, minorities."""
+
+import numpy as np
+import pytest
+import sympy as sy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.tolerances import FLOAT64, INTEGRAL, assert_asymptotic, close
+from theory.selection import _geometric, kept_minority_share, kept_moments, runaway, runaway_growth
+from theory.subspaces import class_covariance, frames
+
+
+def draw_kept(angle, noise, rank, fraction, which):
+    """Kept second moments of samples of class 1 along the whitened eigenvectors (own first, other last)."""
+    dim = 2 * rank + 1
+    S_0, S_1 = (class_covariance(U, noise) for U in frames(np.full(rank, angle), dim))
+    half = np.linalg.cholesky(S_1)
+    K = half.T @ (np.linalg.inv(S_0) - np.linalg.inv(S_1)) @ half
+    vectors = np.linalg.eigh(K)[1]
+    own, other = vectors[:, -rank:], vectors[:, :rank]
+
+    def draw(rng, size):
+        w = rng.standard_normal((size * 2000, dim))
+        Z = np.einsum("ni,ij,nj->n", w, K, w) / 2
+        kept = w[np.quantile(Z, 1 - fraction) <= Z]
+        return np.mean((kept @ (own if which == "own" else other)) ** 2)
+
+    return draw
+
+
+@pytest.mark.parametrize(
+    ("angle", "noise", "rank", "fraction"), [(np.pi / 2, 0.3, 2, 0.3), (0.6, 0.5, 3, 0.7), (1.0, 1.0, 1, 0.1)]
+)
+def test_kept_moments_against_simulation(angle, noise, rank, fraction, rng):
+    # the sample's own quantile biases a batch of 2000: by far less than 1%
+    _, own, other = kept_moments(angle, noise, rank, fraction)
+    draw = draw_kept(angle, noise, rank, fraction, "own")
+    assert_asymptotic(draw, own, 0.01, rng, 400, control=kept_moments(angle, noise, rank, fraction**2)[1])
+    draw = draw_kept(angle, noise, rank, fraction, "other")
+    assert_asymptotic(draw, other, 0.01, rng, 400, control=2 - other)
+
+
+@given(st.floats(0.05, np.pi / 2), st.floats(0.02, 3), st.floats(1e-6, 0.5))
+def test_kept_moments_in_closed_form(angle, noise, q):
+    """r = 2, q < 1/(1+c): exact at every angle and noise."""
+    rho = np.sin(angle) ** 2 / (noise**2 * (1 + noise**2))
+    root = np.sqrt(rho**2 + 4 * rho)
+    c = (root - rho) ** 2 / (4 * rho)
+    _, own, other = kept_moments(angle, noise, 2, q)
+    assert close(own, 1 + np.log(1 / q) - np.log(1 + c) + c / (1 + c), INTEGRAL)
+    assert close(other, 1 / (1 + c), INTEGRAL)
+
+
+def test_kept_moments_derived_for_rank_two():
+    """Symbolically: a, b ~ 2 Exp(1), keep a - c b > 2 tau with tau >= 0."""
+    tau, c, y = sy.symbols("tau c y", positive=True)
+
+    def over_b(f):
+        return sy.simplify(sy.integrate(sy.exp(-y) * f, (y, 0, sy.oo)))
+
+    q = over_b(sy.exp(-tau - c * y))
+    own = over_b((1 + tau + c * y) * sy.exp(-tau - c * y)) / q
+    other = over_b(y * sy.exp(-tau - c * y)) / q
+    log_q = -tau - sy.log(1 + c)
+    assert sy.simplify(sy.expand_log(sy.log(q), force=True) - log_q) == 0
+    assert sy.simplify(own - (1 - log_q - sy.log(1 + c) + c / (1 + c))) == 0
+    assert sy.simplify(other - 1 / (1 + c)) == 0
+
+
+def test_kept_moments_low_noise_at_right_angles():
+    s, q = 0.01, 0.25
+    _, own, other = kept_moments(np.pi / 2, s, 2, q)
+    assert abs(own - (1 + np.log(1 / q))) <= 2 * s**2
+    assert close(other, (1 + s**2) / (1 + 2 * s**2), INTEGRAL)
+
+
+@given(st.floats(0.2, np.pi / 2), st.floats(0.05, 2), st.integers(1, 6), st.floats(0.01, 0.99))
+def test_selection_stretches_own_and_shrinks_other(angle, noise, rank, fraction):
+    _, own, other = kept_moments(angle, noise, rank, fraction)
+    assert own >= 1 - FLOAT64
+    assert other <= 1 + FLOAT64
+    stricter = kept_moments(angle, noise, rank, fraction / 2)
+    assert stricter[1] >= own - INTEGRAL
+
+
+def test_keeping_all_changes_nothing():
+    t, own, other = kept_moments(1.0, 0.3, 3, 1.0)
+    assert (t, own, other) == (-np.inf, 1.0, 1.0)
+    t, own, other = kept_moments([[1.0], [0.5]], 0.3, 3, [0.2, 0.999, 1.0])
+    assert t.shape == own.shape == other.shape == (2, 3)
+    assert close(own[:, 1], 1, 1e-2)
+    assert (np.diff(t, axis=1) < 0).all()
+
+
+def simulate_runaway(shrink, generations, rng, size=400_000):
+    """Top-N of a growing pool of scores: exponential energies, the low-noise limit."""
+    pool, real = rng.exponential(size=size), np.ones(size, bool)
+    variance, shares = [1.0], [1.0]
+    for _ in range(generations):
+        pool = np.append(pool, shrink * variance[-1] * rng.exponential(size=size))
+        real = np.append(real, np.zeros(size, bool))
+        keep = np.argsort(pool)[-size:]
+        variance.append(pool[keep].mean())
+        shares.append(real[keep].sum() / size)
+    return variance, shares
+
+
+@pytest.mark.parametrize("shrink", [1.0, 0.6])
+def test_runaway_against_simulation(shrink, rng):
+    variances, shares = runaway(shrink, 4)
+    found = np.array([simulate_runaway(shrink, 4, rng, 4000) for _ in range(100)])
+    mean, error = found.mean(axis=0), found.std(axis=0, ddof=1) / 10
+    for k in range(1, 5):
+        assert abs(mean[0, k] - variances[k]) <= 5 * error[0, k] + 0.002 * variances[k]
+        assert abs(mean[1, k] - shares[k]) <= 5 * error[1, k] + 0.002
+        unselected = shrink**k  # what the generator alone would do: the control
+        assert abs(mean[0, k] - unselected) > 12 * error[0, k] + 0.002 * variances[k]
+
+
+def test_runaway_first_step():
+    variances, shares = runaway(1.0, 1)
+    assert close(variances, [1, 1 + np.log(2)])
+    assert close(shares, [1, 0.5])
+
+
+@pytest.mark.parametrize("shrink", [0.3, 0.5, 1.0, 2.0])
+def test_growth_is_the_limit_of_the_runaway(shrink):
+    variances, _ = runaway(shrink, 300)
+    assert abs(variances[-1] / variances[-2] / runaway_growth(shrink) - 1) <= INTEGRAL
+
+
+def test_growth_known_values():
+    assert abs(runaway_growth(1.0) - 1.527) <= 0.0005
+    slow = runaway(0.3, 15)[0]
+    assert slow[-1] < 2.1  # strong contraction: hardly visible in 15 generations, and yet growing
+    assert 1.02 < runaway_growth(0.3) < 1.03
+
+
+@pytest.mark.parametrize("e", [0.0029, 0.0031, 0.5])
+@pytest.mark.parametrize("power", [0, 1])
+def test_geometric_sums(e, power):
+    """sum_i g^{-power i} e^{-x g^i} on both sides of the switch to Euler-Maclaurin."""
+    x, i = 4.0, np.arange(20_000)
+    direct = np.exp(-power * e * i - x * np.exp(np.minimum(e * i, 50))).sum()
+    assert close(_geometric(x, e, power), direct, FLOAT64, condition=10)
+
+
+def test_runaway_shapes():
+    variances, shares = runaway([0.5, 1.0], 7)
+    assert variances.shape == shares.shape == (2, 8)
+    assert close(variances[1], runaway(1.0, 7)[0])
+    assert runaway(1.0, 0)[0].shape == (1,)
+
+
+def test_minority_share():
+    assert abs(kept_minority_share(0.5) - 0.0018) <= 0.00005
+    share = kept_minority_share(np.linspace(0.05, 1, 20))
+    assert (np.diff(share) > 0).all()
+    assert close(share[-1], 0.1)
+    assert close(kept_minority_share(0.3, 0.2, 1.0, 1.0), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: kept_moments(0.0, 0.1, 2, 0.5), "angle"),
+        (lambda: kept_moments(2.0, 0.1, 2, 0.5), "angle"),
+        (lambda: kept_moments(1.0, 0.0, 2, 0.5), "noise"),
+        (lambda: kept_moments(1.0, 0.1, 0, 0.5), "rank"),
+        (lambda: kept_moments(1.0, 0.1, 2, 1.5), "fraction"),
+        (lambda: kept_moments(1.0, 0.1, 2, 0.0), "fraction"),
+        (lambda: runaway(0.0, 5), "shrink"),
+        (lambda: runaway(1.0, -1), "generations"),
+        (lambda: runaway_growth(0.001), "shrink"),
+        (lambda: kept_minority_share(1.2), "fraction"),
+        (lambda: kept_minority_share(0.5, weight=-0.1), "weight"),
+        (lambda: kept_minority_share(0.5, minority_mean=np.nan), "minority_mean"),
+    ],
+)
+def test_refused(call, name):
+    with pytest.raises(ValueError, match=f"^{name} "):
+        call()

@@ -1,0 +1,102 @@
+"""How far may a number be off? The only place with a tolerance, and the rules of Monte Carlo comparison.
+
+Sizes: sympy identities are exact; mpmath at 50 digits 1e-30; float64 1e-10 times a stated condition number;
+float32 1e-5. A bound may be missed by rounding only. Monte Carlo against an EXACT value: more than 5 standard
+errors off is repeated once with a fresh stream and 4 times the samples, and is red only if both fail;
+standard errors from at least 100 independent batches. Against an ASYMPTOTIC value: |difference| <= stated
+relative bias + 5 standard errors. Every control is shifted by at least 12 standard errors and must be
+rejected: a test that cannot fail is no test.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "MP", "FLOAT64", "FLOAT32", "ROUNDING", "CONFIDENCE", "INTEGRAL", "STANDARD_ERRORS", "CONTROL", "BATCHES",
+    "Estimate", "Draw", "close", "at_most", "estimate", "agrees", "agrees_within_bias",
+    "assert_exact", "assert_asymptotic",
+]  # fmt: skip
+
+MP = 1e-30  # mpmath at 50 digits
+FLOAT64 = 1e-10  # times a condition number
+FLOAT32 = 1e-5
+ROUNDING = 1e-14  # by how much, relatively, rounding may break an exact inequality
+CONFIDENCE = 1e-11  # expected confidence: absolute, rho <= 100, r <= 64
+INTEGRAL = 1e-8  # deterministic equivalent against its own integral: relative
+STANDARD_ERRORS = 5
+CONTROL = 12
+BATCHES = 100
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+"""`draw(rng, size)`: `size` independent values whose mean is the thing tested, on the first axis."""
+
+
+class Estimate(NamedTuple):
+    """A mean and its standard error, from independent batches."""
+
+    mean: float
+    error: float
+
+
+def close(value: object, target: object, tolerance: float = FLOAT64, condition: float = 1.0) -> bool:
+    """|value - target| <= tolerance * condition * max(1, |target|), everywhere; never true of a NaN."""
+    a, b = np.asarray(value, dtype=float), np.asarray(target, dtype=float)
+    return bool((np.abs(a - b) <= tolerance * condition * np.maximum(1, np.abs(b))).all())
+
+
+def at_most(value: object, bound: object, scale: float = 1.0) -> bool:
+    """value <= bound, up to rounding of numbers of size `scale`."""
+    return bool((np.asarray(value) <= np.asarray(bound) + ROUNDING * scale).all())
+
+
+def estimate(draw: Draw, rng: np.random.Generator, samples: int, batches: int = BATCHES) -> Estimate:
+    """The mean of about `samples` draws and its standard error over at least 100 batches."""
+    if batches < BATCHES:
+        raise ValueError(f"batches is {batches}: the rules of this file ask for at least {BATCHES}")
+    size = max(1, -(-samples // batches))
+    means = np.array([np.mean(draw(rng, size)) for _ in range(batches)])
+    return Estimate(float(means.mean()), float(means.std(ddof=1) / np.sqrt(batches)))
+
+
+def agrees(found: Estimate, value: float) -> bool:
+    """Within 5 standard errors of an exact value."""
+    return abs(found.mean - value) <= STANDARD_ERRORS * found.error
+
+
+def agrees_within_bias(found: Estimate, value: float, bias: float) -> bool:
+    """Within a stated relative bias + 5 standard errors of an asymptotic value."""
+    return abs(found.mean - value) <= bias * abs(value) + STANDARD_ERRORS * found.error
+
+
+def assert_exact(draw: Draw, value: float, rng: np.random.Generator, samples: int, control: float) -> None:
+    """Monte Carlo agrees with the exact `value`, and rejects the wrong value `control`.
+
+    `control` should be what a likely mistake gives. It is checked to lie 12 standard errors away, so that a
+    test too weak to see the mistake is red as well.
+    """
+    found = estimate(draw, rng, samples)
+    if not agrees(found, value):
+        found = estimate(draw, rng, 4 * samples)
+    assert agrees(found, value), f"{found.mean} +- {found.error} against the exact {value}"
+    assert abs(control - value) >= CONTROL * found.error, f"control {control} is too near: {found.error} s.e."
+    assert not agrees(found, control), f"{found.mean} +- {found.error} accepts the control {control}"
+
+
+def assert_asymptotic(
+    draw: Draw, value: float, bias: float, rng: np.random.Generator, samples: int, control: float
+) -> None:
+    """Monte Carlo agrees with the asymptotic `value` within the relative `bias`, and rejects `control`."""
+    found = estimate(draw, rng, samples)
+    assert agrees_within_bias(found, value, bias), (
+        f"{found.mean} +- {found.error} against {value}, bias {bias}"
+    )
+    gap = abs(control - value) - bias * (abs(value) + abs(control))
+    assert gap >= CONTROL * found.error, f"control {control} is too near: {found.error} s.e., bias {bias}"
+    assert not agrees_within_bias(found, control, bias), f"{found.mean} accepts the control {control}"
+
+# of lsf
+GRAM = 1e-6  # nuclear norms by Gram matrices, over the sum of singular values: each may lose sqrt(eps)
+FALSE_ALARM = 1e-7  # level of a distribution test of kept scores against real ones
+__all__ += ["GRAM", "FALSE_ALARM"]
