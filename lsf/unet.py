@@ -121,12 +121,15 @@ class UNetEncoder(TransformerMixin, BaseEstimator):
         return hidden.flatten(1).cpu().numpy()
 
     def _timesteps(self) -> list[int]:
-        return [operator.index(t) for t in np.atleast_1d(np.asarray(self.timesteps))]
+        steps = np.atleast_1d(np.asarray(self.timesteps))
+        if steps.ndim > 1 or not len(steps) or not np.issubdtype(steps.dtype, np.integer) or steps.min() < 0:
+            raise ValueError(
+                f"timesteps must be whole numbers, at least one, not negative; found {self.timesteps}"
+            )
+        return [int(t) for t in steps]
 
     def _check_parameters(self) -> None:
         steps = self._timesteps()
-        if not steps or min(steps) < 0:
-            raise ValueError(f"timesteps must be whole numbers, at least one, none negative; found {steps}")
         if self.pooling not in ("flatten", "mean"):
             raise ValueError(f"pooling must be 'flatten' or 'mean', found {self.pooling!r}")
         if self.batch_size < 1:

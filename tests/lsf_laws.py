@@ -148,7 +148,7 @@ def equal_shares_by_class(make: Make, world: World) -> None:
 
 
 def ties_go_to_the_lower_index(make: Make, world: World) -> None:
-    """Of two samples with one score and one label, the later is kept only if the earlier is, at every budget."""
+    """Of two samples of one score and label, the later is kept only if the earlier is, at every budget."""
     fitted = make().fit(world.x_real, world.y_real)
     scores = fitted.score_samples(world.x, world.y)
     _, alike = np.unique(np.stack([scores, world.y]), axis=1, return_inverse=True)
