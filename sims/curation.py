@@ -1,0 +1,115 @@
+"""What is the next generation trained on?
+
+A policy is a value, called as `policy(history, budget, rng)` on the pools made so far (the real one first) and gives
+the pool to train on. All keep to one budget N but ACU, which grows and is marked so in every table.
+  REAL     N real samples: the control, which tells self-consumption from damage done by fine-tuning
+  SYN      the last generation's samples only
+  SYN-ADD  the last generation's samples, 30% of them replaced by real ones drawn afresh
+  ACU      everything so far
+  ACUR     a random N of everything so far
+  ACU-LSF  the N of everything so far that a fitted filter keeps (paper: the N most confident)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from lsf.filter import LatentSpaceFilter
+from lsf.pool import Pool, concat
+
+__all__ = ["Policy", "POLICIES", "Real", "Syn", "SynAdd", "Acu", "Acur", "AcuFilter", "policy", "composition"]
+
+History = Sequence[Pool]
+
+
+class Policy(Protocol):
+    """(history, budget, rng) -> the pool to train on."""
+
+    def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool: ...
+
+
+def draw(pool: Pool, n: int, rng: np.random.Generator) -> Pool:
+    """`n` samples of the pool without replacement, in the pool's order."""
+    if n > len(pool):
+        raise ValueError(f"budget asks for {n} samples of a pool of {len(pool)}")
+    return pool.take(np.sort(rng.permutation(len(pool))[:n]))
+
+
+@dataclass(frozen=True)
+class Real:
+    """Real data alone."""
+
+    def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
+        return draw(history[0], budget, rng)
+
+
+@dataclass(frozen=True)
+class Syn:
+    """The last generation alone."""
+
+    def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
+        return draw(history[-1], budget, rng)
+
+
+@dataclass(frozen=True)
+class SynAdd:
+    """The last generation, a share `fresh` of it replaced by real data."""
+
+    fresh: float = 0.3
+
+    def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
+        real = round(self.fresh * budget)
+        return concat([draw(history[0], real, rng), draw(history[-1], budget - real, rng)])
+
+
+@dataclass(frozen=True)
+class Acu:
+    """Everything: the one policy whose pool grows."""
+
+    def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
+        return concat(history)
+
+
+@dataclass(frozen=True)
+class Acur:
+    """A random part of everything."""
+
+    def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
+        return draw(concat(history), budget, rng)
+
+
+@dataclass(frozen=True, eq=False)
+class AcuFilter:
+    """What a fitted filter keeps of everything. The filter is given x and y, never `born`."""
+
+    filter: LatentSpaceFilter
+
+    def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
+        pool = concat(history)
+        return pool.take(self.filter.select(pool.x, pool.y, budget, rng=rng))
+
+
+POLICIES = ("REAL", "SYN", "SYN-ADD", "ACU", "ACUR", "ACU-LSF")
+
+
+def policy(name: str, fitted: LatentSpaceFilter) -> Policy:
+    """The policy of that name; raises ValueError on an unknown one, and lists those there are."""
+    plain: dict[str, Policy] = {"REAL": Real(), "SYN": Syn(), "SYN-ADD": SynAdd(), "ACU": Acu(), "ACUR": Acur()}
+    if name == "ACU-LSF":
+        return AcuFilter(fitted)
+    if name not in plain:
+        raise ValueError(f"policy must be one of {', '.join(POLICIES)}, found {name!r}")
+    return plain[name]
+
+
+def composition(pool: Pool) -> dict[str, float]:
+    """What a pool is made of: its size, the share of real samples, mean generation (0 = real), smallest class's share."""
+    counts = np.unique(pool.y, return_counts=True)[1]
+    return {
+        "n": len(pool),
+        "share_real": float(np.mean(pool.born == 0)),
+        "mean_generation": float(np.mean(pool.born)),
+        "smallest_class": float(counts.min() / len(pool)),
+    }

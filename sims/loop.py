@@ -1,0 +1,174 @@
+"""What happens to a generator that lives on its own output?
+
+The one self-consuming loop, for every world and policy:
+
+    history = [real];  model_0 = fit(real);  made_0 ~ model_0
+    for k = 1..K:  pool_k = policy(history + made_{0..k-1}, N);  model_k = fit(pool_k, start=model_{k-1});  made_k ~ model_k
+
+Everything before generation 1 (real data, model_0, made_0, instruments) is shared by the policies of a seed, and so
+are the random streams of each generation: policies are compared in pairs.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from lsf.pool import Pool, concat
+from sims import curation, progress
+from sims.generator import Sampler
+from sims.instruments import Instruments
+from sims.presets import Preset
+from sims.record import RunFolder, digest, load_arrays, model_file, run_settings, save_arrays
+from sims.seeds import stream
+from sims.worlds import Built
+
+__all__ = ["run", "run_path"]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What the generations of one run share."""
+
+    preset: Preset
+    seed: int
+    built: Built
+    instruments: Instruments
+    folder: RunFolder
+
+    def draw(self, sampler: Sampler, generation: int) -> Pool:
+        """N samples of the model of a generation, classes in equal shares, born `generation + 1` (0 is real)."""
+        classes = self.built.train.classes
+        labels = np.sort(classes[np.arange(self.preset.budget) % len(classes)])
+        x = sampler.sample(labels, stream(self.seed, "sample", generation))
+        return Pool(x, labels, generation + 1)
+
+
+def run_path(preset: Preset, seed: int, root: Path = Path("runs")) -> Path:
+    """The default folder of a run: its name changes with settings, data, versions and source."""
+    settings = run_settings(preset, seed, preset.world.build(seed).train)
+    return root / f"{preset.name}-seed{seed}-{model_file(root, settings).stem}"
+
+
+def run(preset: Preset, seed: int, path: Path | None = None, policies: Sequence[str] | None = None) -> RunFolder:
+    """Run, or resume, the policies of a preset with a seed; gives the run folder.
+
+    `path` is the run folder (default `run_path`); generation-0 models lie beside it, in `generation-0/`. Raises
+    ValueError on an unknown policy, or a folder that holds something else, before anything is computed.
+    """
+    policies = preset.policies if policies is None else tuple(policies)
+    for name in policies:
+        if name not in curation.POLICIES:
+            raise ValueError(f"policy must be one of {', '.join(curation.POLICIES)}, found {name!r}")
+    built = preset.world.build(seed)
+    settings = run_settings(preset, seed, built.train)
+    path = run_path(preset, seed) if path is None else path
+    folder = RunFolder.create(path, settings, built.notes)
+    with locked(path):
+        sampler = generation_zero(built, seed, model_file(path.parent, settings))
+        loop = Loop(preset, seed, built, built.instruments(sampler), folder)
+        start(loop, sampler)
+        for name in policies:
+            follow(loop, name, sampler)
+    return folder
+
+
+def locked(path: Path) -> FileLock:
+    """Holds the folder for one process; raises ValueError if another has it."""
+    lock = FileLock(path.parent / f".{path.name}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ValueError(f"{path} is in use by another process") from error
+    return lock
+
+
+def generation_zero(built: Built, seed: int, file: Path) -> Sampler:
+    """The model trained on real data alone: the one in `file`, or trained now and kept there."""
+    if file.exists():
+        return built.generator.restore(load_arrays(file))
+    sampler = built.generator.fit(built.train, stream(seed, "train", 0))
+    save_arrays(file, sampler.state())
+    return sampler
+
+
+def start(loop: Loop, sampler: Sampler) -> None:
+    """Floor and generation 0, unless they are there."""
+    if loop.folder.records():
+        return
+    began = time.perf_counter()
+    made = loop.draw(sampler, 0)
+    loop.folder.write_floor(loop.instruments.floor(loop.built.train))
+    record = {
+        "policy": None,
+        "generation": 0,
+        "metrics": loop.instruments.measure(made),
+        "cost": cost(loop, loop.built.train, first=True),
+        "samples": digest(made.x, made.y),
+    }
+    if loop.preset.checkpoints:
+        loop.folder.save_state(None, 0, made, sampler.state())
+    loop.folder.add(record, time.perf_counter() - began)
+
+
+def cost(loop: Loop, pool: Pool, first: bool) -> dict[str, int]:
+    """Network evaluations of a generation by cause, each time counted per sample."""
+    sampling = getattr(loop.built.generator, "sampling_steps", 0) * loop.preset.budget
+    return {**loop.built.generator.evaluations(pool, first), "sampling_evaluations": sampling}
+
+
+def resume(loop: Loop, name: str, sampler: Sampler) -> tuple[list[Pool], Sampler]:
+    """The history of made pools of a policy and its last model, as far as the folder has them."""
+    done = [r["generation"] for r in loop.folder.of(name) if r["policy"] == name]
+    if not loop.preset.checkpoints:
+        if done and len(done) < loop.preset.generations:
+            loop.folder.forget(name)
+        return [loop.draw(sampler, 0)], sampler
+    made = [loop.folder.samples(None, 0), *(loop.folder.samples(name, k) for k in done)]
+    last = loop.built.generator.restore(loop.folder.model(name, done[-1])) if done else sampler
+    return made, last
+
+
+def follow(loop: Loop, name: str, sampler: Sampler) -> None:
+    """Generations 1..K of one policy, each recorded as soon as it is made."""
+    K = loop.preset.generations
+    if [r["generation"] for r in loop.folder.of(name)] == list(range(K + 1)):
+        return
+    made, sampler = resume(loop, name, sampler)
+    policy = curation.policy(name, loop.instruments.filter)
+    for k in range(len(made), K + 1):
+        progress.tick(name, k - 1, K)
+        began = time.perf_counter()
+        sampler, pool, record = generation(loop, policy, name, k, made, sampler)
+        made.append(pool)
+        if loop.preset.checkpoints:
+            loop.folder.save_state(name, k, pool, sampler.state())
+        loop.folder.add(record, time.perf_counter() - began)
+        if k > 1:
+            loop.folder.drop_model(name, k - 1)
+    progress.tick(name, K, K)
+
+
+def generation(
+    loop: Loop, policy: curation.Policy, name: str, k: int, made: list[Pool], previous: Sampler
+) -> tuple[Sampler, Pool, dict[str, Any]]:
+    """One turn of the loop: the new model, its samples, its record."""
+    history = [loop.built.train, *made]
+    pool = policy(history, loop.preset.budget, stream(loop.seed, "select", k))
+    sampler = loop.built.generator.fit(pool, stream(loop.seed, "train", k), start=previous)
+    new = loop.draw(sampler, k)
+    record = {
+        "policy": name,
+        "generation": k,
+        "trained_on": curation.composition(pool),
+        "metrics": loop.instruments.measure(new),
+        "cost": cost(loop, pool, first=False),
+        "samples": digest(new.x, new.y),
+    }
+    if name in ("ACUR", "ACU-LSF"):  # what would the filter keep of this very pool?
+        record["choices"] = loop.instruments.choices(concat(history), loop.preset.budget)
+    return sampler, new, record

@@ -1,0 +1,82 @@
+"""Which experiments are there? One row each.
+
+`digits-weak` and `digits-strong` differ in how good generation 0 is, which decides what the filter does; `gaussian`
+and `low-rank` are analytic; the `-smoke` rows go the whole way in seconds and prove nothing.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sims.curation import POLICIES
+from sims.diffusion import Diffusion
+from sims.gaussian import ClassGaussians
+from sims.lowrank import ClassSubspaces, TwoSubspaces
+from sims.worlds import Digits, Subspaces
+
+__all__ = ["Preset", "PRESETS", "preset"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One experiment: a world, the budget N of every generation, how many generations follow generation 0, policies,
+    and the seeds that the verdicts are drawn from."""
+
+    name: str
+    world: Digits | Subspaces
+    budget: int
+    generations: int = 5
+    policies: tuple[str, ...] = POLICIES
+    seeds: tuple[int, ...] = (0, 1, 2)
+    checkpoints: bool = True  # keep samples and models, to resume between generations and to draw sample sheets
+
+
+def unet(channels: tuple[int, ...], steps: int) -> Diffusion:
+    """A U-Net for 8x8 digits."""
+    return Diffusion(size=8, classes=10, channels=channels, steps=steps, lr=2e-3)
+
+
+WEAK = Preset("digits-weak", Digits(unet((16, 32), steps=300)), budget=800, seeds=(0, 1, 2, 3, 4))
+STRONG = Preset("digits-strong", Digits(unet((32, 64), steps=1000)), budget=800)
+GAUSSIAN = Preset(
+    "gaussian",
+    Subspaces(TwoSubspaces(dim=8, rank=2, angle=np.pi / 3, noise=0.3), ClassGaussians(), per_class=100),
+    budget=200,
+    seeds=tuple(range(100)),
+    checkpoints=False,
+)
+LOW_RANK = Preset(
+    "low-rank",
+    Subspaces(TwoSubspaces(dim=32, rank=4, angle=np.pi / 3, noise=0.3), ClassSubspaces(rank=4), per_class=100),
+    budget=200,
+    seeds=tuple(range(100)),
+    checkpoints=False,
+)
+RUNAWAY = Preset(
+    "runaway",
+    Subspaces(TwoSubspaces(4, 2, np.pi / 2, noise=0.02), ClassSubspaces(rank=2, shrink=0.8), 500, 500),
+    budget=1000,
+    generations=12,
+    policies=("ACUR", "ACU-LSF"),
+    seeds=tuple(range(10)),
+    checkpoints=False,
+)
+
+PRESETS = {
+    row.name: row
+    for row in (
+        WEAK,
+        STRONG,
+        GAUSSIAN,
+        LOW_RANK,
+        RUNAWAY,
+        replace(WEAK, name="digits-smoke", world=Digits(unet((16, 32), steps=30), ole_per_class=20), budget=200, generations=2),
+    )
+}
+
+
+def preset(name: str) -> Preset:
+    """The row of that name; raises ValueError on an unknown one, and lists those there are."""
+    if name not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, found {name!r}")
+    return PRESETS[name]

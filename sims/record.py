@@ -1,0 +1,236 @@
+"""How is a run kept so that it can be trusted, resumed and drawn without being run again?
+
+A run folder belongs to one preset and one seed:
+  settings.json       written first: preset, seed, versions, digests of data and source, and the key made of them
+  floor.json          every metric for real data against real data
+  generations.jsonl   one JSON line a generation: generation 0 (policy null), then each policy's generations
+  times.jsonl         wall times, apart, so that the records of equal runs are equal byte for byte
+  state/              samples of every generation, and each policy's last model (safetensors)
+Files are replaced whole, never half-written; a generation's line is written after its state.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+import lsf
+import sims
+from lsf.pool import Pool
+
+__all__ = ["RunFolder", "digest", "key_of", "run_settings", "source_digest", "versions", "model_file"]
+
+FORMAT = 1
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "diffusers")
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """16 hexadecimal digits that change with any byte, shape or type of the arrays."""
+    sha = hashlib.sha256()
+    for a in arrays:
+        sha.update(f"{a.dtype}{a.shape}".encode() + np.ascontiguousarray(a).tobytes())
+    return sha.hexdigest()[:16]
+
+
+def key_of(settings: dict[str, Any]) -> str:
+    """12 hexadecimal digits that change with any setting."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that numbers depend on."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def source_digest() -> str:
+    """Changes with any line of sims/ or lsf/: a record or model of older source is never taken for a new one."""
+    folders = [Path(str(package.__file__)).parent for package in (sims, lsf)]
+    text = [f.read_bytes() for folder in folders for f in sorted(folder.glob("*.py")) if f.name != "__main__.py"]
+    return hashlib.sha256(b"\0".join(text)).hexdigest()[:16]
+
+
+def run_settings(preset: Any, seed: int, train: Pool) -> dict[str, Any]:
+    """What decides every number of a run: preset, seed, data, versions, source.
+
+    Not the list of policies or of the report's seeds: a run folder may gain a policy later.
+    """
+    row = asdict(preset)
+    del row["policies"], row["seeds"]
+    row["world"]["kind"] = type(preset.world).__name__
+    row["world"]["generator"]["kind"] = type(preset.world.generator).__name__
+    settings = {
+        "format": FORMAT,
+        "preset": row,
+        "seed": seed,
+        "data": digest(train.x, train.y),
+        "versions": versions(),
+        "source": source_digest(),
+    }
+    return json.loads(json.dumps(settings))  # as it reads back: tuples are lists
+
+
+def model_file(store: Path, settings: dict[str, Any]) -> Path:
+    """Where the generation-0 model of these settings lies: one model for all runs that start from it."""
+    own = {k: v for k, v in settings.items() if k != "preset"} | {"generator": settings["preset"]["world"]["generator"]}
+    return store / "generation-0" / f"{key_of(own)}.safetensors"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it at the end of the block: all of the file, or none of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """The arrays by name, as one safetensors file."""
+    with replacing(path) as temporary:
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of `save_arrays`; raises ValueError on a file that is missing or damaged."""
+    try:
+        return load_file(path)
+    except (SafetensorError, FileNotFoundError) as error:
+        raise ValueError(f"{path} is damaged or missing ({error}); delete its folder and run again") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ValueError(f"{path.parent} is no run folder of ours: it has no {path.name}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete the folder and run again") from error
+
+
+class RunFolder:
+    """A folder with the records of one preset and one seed. Opening it checks that it is one, and whole."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.settings = read_json(self.path / "settings.json")
+        if not isinstance(self.settings, dict) or self.settings.get("format") != FORMAT:
+            raise ValueError(f"{self.path} is no run folder of format {FORMAT}")
+        if self.settings.get("key") != key_of({k: v for k, v in self.settings.items() if k not in ("key", "notes")}):
+            raise ValueError(f"{self.path}/settings.json was changed after it was written; run again elsewhere")
+
+    @classmethod
+    def create(cls, path: Path, settings: dict[str, Any], notes: dict[str, Any]) -> "RunFolder":
+        """The run folder of these settings: a new one, or the one that is there already.
+
+        Raises ValueError if `path` holds something else, or a run of other settings.
+        """
+        key = key_of(settings)
+        if not path.exists() or not any(path.iterdir()):
+            text = json.dumps({**settings, "key": key, "notes": notes}, indent=1)
+            write_text(path / "settings.json", text + "\n")
+        folder = cls(path)
+        if folder.settings["key"] != key:
+            old = ", ".join(k for k, v in settings.items() if folder.settings.get(k) != v)
+            raise ValueError(f"{path} holds a run that differs in: {old}; choose another folder")
+        return folder
+
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of generations.jsonl; raises ValueError on a damaged one."""
+        return self._lines("generations.jsonl")
+
+    def times(self) -> list[dict[str, Any]]:
+        """The lines of times.jsonl."""
+        return self._lines("times.jsonl")
+
+    def of(self, policy: str) -> list[dict[str, Any]]:
+        """Generation 0, which all policies share, and then the generations of `policy`."""
+        return [r for r in self.records() if r["policy"] in (None, policy)]
+
+    def policies(self) -> list[str]:
+        """The policies with a record, in the order they were run."""
+        return list(dict.fromkeys(r["policy"] for r in self.records() if r["policy"] is not None))
+
+    @property
+    def floor(self) -> dict[str, Any]:
+        """Every metric for real data."""
+        return read_json(self.path / "floor.json")
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        path = self.path / name
+        if not path.exists():
+            return []
+        try:
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            if all(isinstance(r, dict) and {"policy", "generation"} <= r.keys() for r in lines):
+                return lines
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is damaged ({error}); delete the folder and run again") from error
+        raise ValueError(f"{path} is damaged: a line is no record; delete the folder and run again")
+
+    def write_floor(self, floor: dict[str, Any]) -> None:
+        write_text(self.path / "floor.json", json.dumps(floor) + "\n")
+
+    def write_lines(self, name: str, lines: list[dict[str, Any]]) -> None:
+        write_text(self.path / name, "".join(json.dumps(line) + "\n" for line in lines))
+
+    def add(self, record: dict[str, Any], seconds: float) -> None:
+        """One more generation."""
+        time = {k: record[k] for k in ("policy", "generation")} | {"seconds": round(seconds, 3)}
+        self.write_lines("times.jsonl", [*self.times(), time])
+        self.write_lines("generations.jsonl", [*self.records(), record])
+
+    def forget(self, policy: str) -> None:
+        """Drop the records of a policy that cannot be resumed."""
+        for name, lines in (("times.jsonl", self.times()), ("generations.jsonl", self.records())):
+            self.write_lines(name, [r for r in lines if r["policy"] != policy])
+
+    def save_state(self, policy: str | None, generation: int, made: Pool, model: dict[str, np.ndarray]) -> None:
+        """Samples and model of a generation."""
+        arrays = {"x": made.x, "y": made.y, "born": np.asarray(made.born)}
+        save_arrays(self.samples_file(policy, generation), arrays)
+        if policy is not None:  # generation 0 lies in the store that runs share
+            save_arrays(self._model_file(policy, generation), model)
+
+    def drop_model(self, policy: str, generation: int) -> None:
+        """The model of a generation that has been followed by a complete one."""
+        self._model_file(policy, generation).unlink(missing_ok=True)
+
+    def samples(self, policy: str | None, generation: int) -> Pool:
+        """The samples of a recorded generation; raises ValueError if they are not those of the record."""
+        path = self.samples_file(policy, generation)
+        pool = Pool(**load_arrays(path))
+        line = next((r for r in self.records() if (r["policy"], r["generation"]) == (policy, generation)), None)
+        if line is None or line["samples"] != digest(pool.x, pool.y):
+            raise ValueError(f"{path} does not match its record; delete {self.path} and run again")
+        return pool
+
+    def model(self, policy: str, generation: int) -> dict[str, np.ndarray]:
+        """The state of the model of a recorded generation."""
+        return load_arrays(self._model_file(policy, generation))
+
+    def samples_file(self, policy: str | None, generation: int) -> Path:
+        """Where the samples of a generation lie."""
+        return self.path / "state" / f"{policy or 'generation'}-{generation}.samples.safetensors"
+
+    def _model_file(self, policy: str, generation: int) -> Path:
+        return self.path / "state" / f"{policy}-{generation}.model.safetensors"
