@@ -80,6 +80,15 @@ def test_orthogonal_is_zero_and_equal_is_the_most() -> None:
     assert abs(normalised_ole(np.vstack([one, one]), labels) - (1 - 1 / np.sqrt(2))) <= GRAM
 
 
+def test_many_empty_directions_add_nothing(rng: np.random.Generator) -> None:
+    """Rank 4 in 400 features: the rounding of 396 zero eigenvalues must not pile up as square roots."""
+    latents = rng.standard_normal((500, 4)) @ rng.standard_normal((4, 400))
+    exact = np.linalg.svd(latents, compute_uv=False)[:4].sum()
+    assert close(nuclear_norms(latents, np.arange(500) % 2)[1], exact)
+    piled = np.sqrt(np.linalg.eigvalsh(latents.T @ latents).clip(0)).sum()
+    assert not close(piled, exact), "control: clipping at 0 alone"
+
+
 def test_float32_and_images_are_taken_as_they_are(rng: np.random.Generator) -> None:
     images = rng.standard_normal((30, 2, 3, 3)).astype(np.float32)
     labels = np.arange(30) % 3

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 import lsf
 from lsf import EnergyFeatures, FlattenedPCA, LatentSpaceFilter, Matched, Pool, Probe, Random, Top
 from lsf.blocks import in_blocks
+from lsf.filter import held_out
 from lsf.ole import normalised_ole, ole
 from tests.tolerances import FLOAT64, close
 
@@ -140,6 +141,14 @@ def test_random_state_stands_in_for_rng(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(fitted.select(x, y, 9), fitted.select(x, y, 9, rng=5))
     with pytest.raises(ValueError, match="needs rng"):
         LatentSpaceFilter(rule=Random()).fit(x, y).select(x, y, 9)
+
+
+def test_one_seed_splits_and_draws_from_two_streams() -> None:
+    """Otherwise the samples drawn would be those held out, wherever the pool is the real data."""
+    y = np.repeat([0, 1], 50)
+    x = np.random.default_rng(0).standard_normal((100, 2)) + y[:, None]
+    fitted = LatentSpaceFilter(rule=Matched(), random_state=3).fit(x, y)
+    assert not np.array_equal(fitted.held_out_, held_out(y, np.random.default_rng(3)))
 
 
 def test_any_function_of_scores_is_a_rule(rng: np.random.Generator) -> None:

@@ -123,6 +123,12 @@ def test_matched_shares_sum_to_the_count_and_are_right_within_one(
         assert not ties or (np.abs(shares - count * mass) < 1 + 1e-9).all()
 
 
+def test_matched_shares_are_right_on_average() -> None:
+    """Bins that do not divide the count take turns, so that none is favoured."""
+    shares = [matched_shares(np.arange(20.0), 4, 3, u)[1] for u in (np.arange(8) + 0.5) / 8]
+    assert np.mean(shares, axis=0).tolist() == [0.75] * 4
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=8))
 def test_spread_takes_what_there_is(pairs: list[tuple[int, int]]) -> None:
     want, have = np.array(pairs).T
