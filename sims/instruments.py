@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lsf.filter import LatentSpaceFilter
-from lsf.ole import normalised_ole, ole
+from lsf.ole import nuclear_norms
 from lsf.pool import Pool
 from lsf.rules import Top
 from sims.curation import composition
@@ -24,12 +24,13 @@ __all__ = ["Instruments", "log_odds", "first_per_class"]
 
 @dataclass(frozen=True)
 class Instruments:
-    """Everything a run measures with. `latents` gives, for samples, rows of (convention, latents)."""
+    """Everything a run measures with. `latents(x, inputs)` gives rows of (convention, latents) of samples, fed "clean"
+    or "noised"."""
 
     filter: LatentSpaceFilter
     features: Callable[[np.ndarray], np.ndarray]
     judge: Judge
-    latents: Callable[[np.ndarray], list[tuple[dict[str, Any], np.ndarray]]]
+    latents: Callable[[np.ndarray, tuple[str, ...]], list[tuple[dict[str, Any], np.ndarray]]]
     reference: Pool
     ole_per_class: int
 
@@ -62,16 +63,13 @@ class Instruments:
             **self.measure(train),
             "log_odds": float(log_odds(unseen).mean()),
             "confidence": float(np.exp(unseen).mean()),
-            "ole": self.oles(self.reference),
+            "ole": self.oles(self.reference, ("clean", "noised")),
         }
 
-    def oles(self, made: Pool) -> list[dict[str, Any]]:
+    def oles(self, made: Pool, inputs: tuple[str, ...] = ("clean",)) -> list[dict[str, Any]]:
         """OLE, raw and normalised, of the same number of samples of each class, one row a convention."""
         part = first_per_class(made, self.ole_per_class)
-        return [
-            {**convention, "raw": ole(h, part.y), "normalised": normalised_ole(h, part.y)}
-            for convention, h in self.latents(part.x)
-        ]
+        return [{**convention, **ole_row(h, part.y)} for convention, h in self.latents(part.x, inputs)]
 
     def choices(self, pool: Pool, budget: int) -> dict[str, dict[str, float]]:
         """What the most confident `budget` of `pool` are made of, by a global quota and by equal class quotas."""
@@ -79,6 +77,13 @@ class Instruments:
         rules = {"global": Top(), "class": Top(quota="class", shortfall="fill")}
         kept = {name: composition(pool.take(rule(scores, pool.y, budget))) for name, rule in rules.items()}
         return {"pool": composition(pool), **kept}
+
+
+def ole_row(latents: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """OLE = sum_c |M_c|_* - |M|_* and OLE / sum_c |M_c|_*, from the same nuclear norms."""
+    by_class, whole = nuclear_norms(latents, labels)
+    raw = float(by_class.sum() - whole)
+    return {"raw": raw, "normalised": raw / float(by_class.sum())}
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:

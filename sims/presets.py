@@ -14,7 +14,7 @@ from sims.gaussian import ClassGaussians
 from sims.lowrank import ClassSubspaces, TwoSubspaces
 from sims.worlds import Digits, Subspaces
 
-__all__ = ["Preset", "PRESETS", "preset"]
+__all__ = ["Preset", "PRESETS", "preset", "evidence_preset"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def unet(channels: tuple[int, ...], steps: int) -> Diffusion:
     return Diffusion(size=8, classes=10, channels=channels, steps=steps, lr=2e-3)
 
 
-WEAK = Preset("digits-weak", Digits(unet((16, 32), steps=300)), budget=800, seeds=(0, 1, 2, 3, 4))
+WEAK = Preset("digits-weak", Digits(unet((16, 32), steps=500)), budget=800, seeds=(0, 1, 2, 3, 4))
 STRONG = Preset("digits-strong", Digits(unet((32, 64), steps=1000)), budget=800)
 GAUSSIAN = Preset(
     "gaussian",
@@ -62,17 +62,27 @@ RUNAWAY = Preset(
     checkpoints=False,
 )
 
+EVIDENCE = (WEAK, STRONG, GAUSSIAN, LOW_RANK, RUNAWAY)
+
+
+def smoke(row: Preset) -> Preset:
+    """The same experiment in seconds: hardly trained, two generations, two seeds. It decides nothing."""
+    if isinstance(row.world, Digits):
+        world = replace(row.world, generator=unet((16, 32), steps=30), ole_per_class=20)
+        row = replace(row, world=world, budget=200, generations=2)
+    return replace(row, name=f"{row.name}-smoke", seeds=row.seeds[:2])
+
+
 PRESETS = {
-    row.name: row
-    for row in (
-        WEAK,
-        STRONG,
-        GAUSSIAN,
-        LOW_RANK,
-        RUNAWAY,
-        replace(WEAK, name="digits-smoke", world=Digits(unet((16, 32), steps=30), ole_per_class=20), budget=200, generations=2),
-    )
+    **{row.name: row for row in EVIDENCE},
+    **{row.name: row for row in map(smoke, EVIDENCE)},
+    "digits-smoke": replace(smoke(WEAK), name="digits-smoke"),
 }
+
+
+def evidence_preset(name: str, smoke: bool) -> Preset:
+    """The row that a world's verdicts are drawn from."""
+    return preset(f"{name}-smoke" if smoke else name)
 
 
 def preset(name: str) -> Preset:

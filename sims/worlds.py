@@ -62,11 +62,15 @@ class Subspaces:
         def instruments(generation0: Sampler) -> Instruments:
             encoder = EnergyFeatures(rank=self.truth.rank)
             lsf = LatentSpaceFilter(encoder, random_state=0).fit(real["train"].x, real["train"].y)
-            latents = lambda x: [({"latent": "coordinates"}, x)]  # noqa: E731
-            return Instruments(lsf, Identity(), judge, latents, real["reference"], self.per_class)
+            return Instruments(lsf, Identity(), judge, coordinates, real["reference"], self.per_class)
 
         notes = {"feature_space": Identity().name, "judge_accuracy": judge.accuracy(real["reference"])}
         return Built(real["train"], real["reference"], self.generator, instruments, notes)
+
+
+def coordinates(x: np.ndarray, inputs: tuple[str, ...]) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """The latents of an analytic world: the samples themselves, whatever the input is called."""
+    return [({"latent": "coordinates"}, x)]
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Digits:
     """Real 8x8 digits and a class-conditional diffusion U-Net.
 
     The filter's latents are the paper's: generation-0 bottleneck, flattened, clean x, null label, at `timestep`. OLE is
-    read at `ole_timesteps`, clean and noised, flattened and mean-pooled.
+    read at `ole_timesteps`, flattened and mean-pooled, of clean x (of real data also of noised x).
     """
 
     generator: Any  # sims.diffusion.Diffusion; named there, so that analytic worlds need no torch
@@ -112,20 +116,26 @@ def digit_instruments(world: Digits, split: Split, generation0: Any, seed: int) 
     from sims.diffusion import noise_schedule
 
     unet = generation0.unet()
-    lsf = LatentSpaceFilter(UNetEncoder(unet, (world.timestep,)), random_state=0)
+    lsf = LatentSpaceFilter(UNetEncoder(unet, (world.timestep,), batch_size=200), random_state=0)
     lsf.fit(split.train.x, split.train.y)
     abar = noise_schedule(world.generator).alphas_cumprod.numpy()
     encoders = {
-        mode: UNetEncoder(unet, world.ole_timesteps, noised=mode == "noised", alphas_cumprod=abar, random_state=seed)
-        .fit(split.train.x)
+        mode: UNetEncoder(
+            unet,
+            world.ole_timesteps,
+            noised=mode == "noised",
+            alphas_cumprod=abar,
+            batch_size=200,
+            random_state=seed,
+        ).fit(split.train.x)
         for mode in ("clean", "noised")
     }
     width = generation0.family.channels[-1]
 
-    def latents(x: np.ndarray) -> list[tuple[dict[str, Any], np.ndarray]]:
+    def latents(x: np.ndarray, inputs: tuple[str, ...]) -> list[tuple[dict[str, Any], np.ndarray]]:
         rows = []
-        for mode, encoder in encoders.items():
-            for t, h in zip(world.ole_timesteps, encoder.latents(x), strict=True):
+        for mode in inputs:
+            for t, h in zip(world.ole_timesteps, encoders[mode].latents(x), strict=True):
                 pooled = h.reshape(len(h), width, -1).mean(axis=2)
                 for shape, latent in (("flattened", h), ("pooled", pooled)):
                     rows.append(({"timestep": t, "input": mode, "latent": shape}, latent))

@@ -1,0 +1,48 @@
+# make evidence   verdicts on every claim (about 10 minutes on 2 cores); SIZE=smoke: the whole way in a minute
+# make test       the tests of the code            make bench   speed, as ratios in one run
+# make figures    draw out/figures/ again          make lint    ruff and mypy
+# Each sets up what it needs in .venv, once. VENV=path uses an environment that exists, and installs nothing.
+
+PYTHON ?= python3
+SIZE ?= full
+SEED ?= 0
+export OMP_NUM_THREADS = 1
+export OPENBLAS_NUM_THREADS = 1
+export MKL_NUM_THREADS = 1
+
+ifdef VENV
+READY = $(VENV)/bin/python
+else
+VENV = .venv
+READY = .venv/.ready
+endif
+RUN = $(VENV)/bin/python -m
+
+.PHONY: evidence figures test bench lint help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+evidence: $(READY)
+	$(RUN) pytest paper_checks --size $(SIZE) --seed $(SEED)
+	$(RUN) figures all
+
+figures: $(READY)
+	$(RUN) figures all
+
+test: $(READY)
+	$(RUN) pytest tests -n 2 --seed $(SEED)
+
+bench: $(READY)
+	$(RUN) benchmarks
+
+lint: $(READY)
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,62 @@
+"""Runs the loops once, collects the evidence of every check, prints and writes the verdicts at the end."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from paper_checks.claims import LOOPS
+from paper_checks.measures import Run
+from paper_checks.verdicts import Evidence, print_table, write_verdicts
+from sims.presets import evidence_preset
+from sims.sweep import Job, run_all
+
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / "out" / "verdicts.json"
+RUNS = ROOT / "runs"
+
+REPORT = pytest.StashKey[list[Evidence]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--size", choices=("full", "smoke"), default="full", help="smoke: the whole way in a minute, deciding nothing")
+    parser.addoption("--processes", type=int, default=2, help="single-threaded processes side by side (default 2)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[REPORT] = []
+
+
+@pytest.fixture(scope="session")
+def smoke(request: pytest.FixtureRequest) -> bool:
+    """Is this a smoke run?"""
+    return request.config.getoption("--size") == "smoke"
+
+
+@pytest.fixture(scope="session")
+def report(request: pytest.FixtureRequest) -> list[Evidence]:
+    """Where checks put their evidence."""
+    return request.config.stash[REPORT]
+
+
+@pytest.fixture(scope="session")
+def runs(request: pytest.FixtureRequest, smoke: bool, seed: int) -> dict[str, list[Run]]:
+    """The records of every world of the loops, by world; trained now, unless runs/ has them already."""
+    presets = {world: evidence_preset(world, smoke) for world in (*LOOPS, "runaway")}
+    costly_first = ("digits-strong", "digits-weak", "runaway", "low-rank", "gaussian")
+    jobs = [Job(presets[w].name, s + 1000 * seed) for w in costly_first for s in presets[w].seeds]
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        folders = run_all(jobs, RUNS, request.config.getoption("--processes"))
+    return {w: [Run.read(folders[j]) for j in jobs if j.preset == p.name] for w, p in presets.items()}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    evidence = config.stash[REPORT]
+    if not evidence:
+        return
+    smoke = config.getoption("--size") == "smoke"
+    write_verdicts(evidence, OUT, smoke)
+    console = Console(width=None if terminalreporter.isatty else 170)
+    print_table(evidence, console, smoke)
+    console.print(f"written: {OUT.relative_to(ROOT)}")

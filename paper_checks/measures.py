@@ -1,0 +1,208 @@
+"""Which number does a claim stand on? The statistic D of every claim about loops, computed from records alone.
+
+`statistics_of(claim, runs)` gives one D a seed and the noise of the REAL arm; K is the last generation of a run.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import log, sqrt
+from typing import Any
+
+import numpy as np
+
+from paper_checks.claims import Claim
+from sims.record import RunFolder
+
+__all__ = ["Run", "statistics_of"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The records of one seed, by policy and generation."""
+
+    seed: int
+    floor: dict[str, Any]
+    records: dict[tuple[str | None, int], dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "Run":
+        """All records of a run folder."""
+        records = {(r["policy"], r["generation"]): r for r in folder.records()}
+        return cls(folder.settings["seed"], folder.floor, records)
+
+    @property
+    def last(self) -> int:
+        """K."""
+        return max(k for _, k in self.records)
+
+    def of(self, policy: str, generation: int) -> dict[str, Any]:
+        """One record; generation 0 is shared by the policies."""
+        return self.records[(None if generation == 0 else policy, generation)]
+
+    def value(self, policy: str, generation: int, metric: str) -> float:
+        """A metric; "log frechet" is the logarithm of the Frechet distance."""
+        name = metric.removeprefix("log ")
+        value = self.of(policy, generation)["metrics"][name]
+        return log(value) if metric != name else value
+
+
+def slope(y: Sequence[float]) -> float:
+    """Least-squares slope of y over 0, 1, 2, ..."""
+    return float(np.polyfit(np.arange(len(y)), y, 1)[0])
+
+
+def ole_at(rows: list[dict[str, Any]], kind: str, **convention: Any) -> float:
+    """OLE ("raw" or "normalised") of the row with that convention; analytic worlds have one row."""
+    found = [r for r in rows if len(rows) == 1 or all(r[k] == v for k, v in convention.items())]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} rows of latents have the convention {convention}")
+    return float(found[0][kind])
+
+
+def words(convention: str) -> dict[str, str]:
+    """Latent and input named in a convention such as "raw, noised, mean-pooled"."""
+    return {
+        "kind": "normalised" if "normalised" in convention else "raw",
+        "latent": "pooled" if "mean-pooled" in convention else "flattened",
+        "input": "noised" if "noised" in convention else "clean",
+    }
+
+
+def degradation(run: Run, policy: str, convention: str, timestep: int = 200) -> float:
+    """Slope over k = 0..K of OLE_k / OLE_real."""
+    at = words(convention) | {"timestep": timestep}
+    real = ole_at(run.floor["ole"], **at)  # type: ignore[arg-type]
+    values = [ole_at(run.of(policy, k)["metrics"]["ole"], **at) for k in range(run.last + 1)]  # type: ignore[arg-type]
+    return slope([v / real for v in values])
+
+
+def confidence_fall(run: Run, policy: str) -> float:
+    """Mean log-odds of generation 1 minus that of generation K."""
+    return run.value(policy, 1, "log_odds") - run.value(policy, run.last, "log_odds")
+
+
+def growth(run: Run, policy: str, first: int = 1) -> float:
+    """Log distance of generation K minus that of generation `first`."""
+    return run.value(policy, run.last, "log frechet") - run.value(policy, first, "log frechet")
+
+
+def lead(metric: str, winner: str, other: str) -> Callable[[Run], float]:
+    """At generation K: the metric of `winner` minus that of `other`."""
+    return lambda run: run.value(winner, run.last, metric) - run.value(other, run.last, metric)
+
+
+def kept_real(run: Run, history: str, quota: str, name: str = "share_real") -> float:
+    """What the N most confident hold beyond the pool, same pools, mean over generations 2..K."""
+    choices = [run.of(history, k)["choices"] for k in range(2, run.last + 1)]
+    return float(np.mean([c[quota][name] - c["pool"][name] for c in choices]))
+
+
+def starved(run: Run) -> float:
+    """Half the fair share minus the share of the smallest class kept, mean over generations 2..K."""
+    fair = 1 / len(run.floor["retention"])
+    return float(np.mean([fair / 2 - run.of("ACU-LSF", k)["trained_on"]["smallest_class"] for k in range(2, run.last + 1)]))
+
+
+def stability(run: Run, policy: str) -> float:
+    """ln 1.1 minus the slope of log distance over k = 1..K."""
+    return log(1.1) - slope([run.value(policy, k, "log frechet") for k in range(1, run.last + 1)])
+
+
+def cost_margin(run: Run, convention: str) -> float:
+    """1.10 minus network evaluations of ACU-LSF over those of ACUR at generation K: training, sampling, scoring.
+
+    Cached latents: only the last generation's samples are new to the filter; re-scored: the whole pool is.
+    """
+    def spent(policy: str) -> float:
+        cost = run.of(policy, run.last)["cost"]
+        return cost["training_evaluations"] + cost["sampling_evaluations"]
+
+    pool = run.of("ACU-LSF", run.last)["choices"]["pool"]["n"]
+    scored = run.of("ACU-LSF", run.last)["metrics"]["n"] if "cached" in convention else pool
+    return 1.10 - (spent("ACU-LSF") + scored) / spent("ACUR")
+
+
+def u_shapes(runs: Sequence[Run], convention: str) -> list[float]:
+    """min(OLE at both ends) / OLE(t*) - 1 of real latents, t* the minimum of the mean over the OTHER seeds."""
+    at = words(convention)
+    curves = np.array([
+        [r[at["kind"]] for r in run.floor["ole"] if r["input"] == at["input"] and r["latent"] == at["latent"]]
+        for run in runs
+    ])
+    D = []
+    for i, curve in enumerate(curves):
+        best = int(np.argmin(np.delete(curves, i, axis=0).mean(axis=0)))
+        D.append(float(min(curve[0], curve[-1]) / curve[best] - 1))
+    return D
+
+
+def rival_of(convention: str) -> str:
+    """The policy after "against"."""
+    return convention.rsplit("against ", 1)[-1]
+
+
+def metric_lead(claim: Claim) -> tuple[str, Callable[[Run], float]] | None:
+    """For claims that compare two policies at generation K: the metric, and D as a function of a run."""
+    rival = rival_of(claim.convention)
+    accuracy = "accuracy" if "accuracy" in claim.convention else "precision"
+    table = {
+        "lsf-best-fid": ("log frechet", rival, "ACU-LSF"),
+        "lsf-harms": ("log frechet", "ACU-LSF", "ACUR"),
+        "lsf-best-precision": (accuracy, "ACU-LSF", rival),
+        "lsf-recall-near-acu": ("recall", "ACU-LSF", "ACU"),
+        "syn-add-mitigates": ("log frechet", "SYN", "SYN-ADD"),
+        "acur-near-acu": ("log frechet", "ACUR", "ACU"),
+        "top-n-inflates": ("log variance_ratio", "ACU-LSF", "ACUR"),
+        "top-n-narrows": ("log variance_ratio", "ACUR", "ACU-LSF"),
+    }
+    if claim.id not in table:
+        return None
+    metric, winner, other = table[claim.id]
+    return metric, lead(metric, winner, other)
+
+
+def arm_statistic(claim: Claim) -> tuple[str, Callable[[Run, str], float]] | None:
+    """For claims about one policy over the generations: that policy, and D as a function of a run and an arm."""
+    table: dict[str, tuple[str, Callable[[Run, str], float]]] = {
+        "latent-degrades": ("SYN", lambda run, arm: degradation(run, arm, claim.convention)),
+        "confidence-falls": ("SYN", confidence_fall),
+        "syn-collapses": ("SYN", growth),
+        "lsf-fid-stable": ("ACU-LSF", stability),
+        "fine-tuning-harms": ("REAL", lambda run, arm: growth(run, arm, first=0)),
+    }
+    return table.get(claim.id)
+
+
+def between_seeds(values: Sequence[float]) -> float:
+    """S.d. of the difference of two seeds: sqrt 2 times the s.d. over seeds (infinite for one seed)."""
+    return sqrt(2) * float(np.std(values, ddof=1)) if len(values) > 1 else np.inf
+
+
+def statistics_of(claim: Claim, runs: Sequence[Run]) -> tuple[list[float], float]:
+    """D for each run, and the noise of the REAL arm in units of D (0 where the arm has no such statistic)."""
+    if (pair := metric_lead(claim)) is not None:
+        metric, D = pair
+        noise = between_seeds([run.value("REAL", run.last, metric) for run in runs])
+        return [D(run) for run in runs], noise
+    if (single := arm_statistic(claim)) is not None:
+        arm, statistic = single
+        noise = between_seeds([statistic(run, "REAL") for run in runs]) if arm != "REAL" else 0.0
+        return [statistic(run, arm) for run in runs], noise
+    if claim.id == "ole-u-shape":
+        return u_shapes(runs, claim.convention), 0.0
+    if claim.id == "filter-keeps-real":
+        return [keeps_real(run, claim.convention) for run in runs], 0.0
+    others: dict[str, Callable[[Run], float]] = {
+        "top-n-starves-classes": starved,
+        "no-extra-cost": lambda run: cost_margin(run, claim.convention),
+    }
+    return [others[claim.id](run) for run in runs], 0.0
+
+
+def keeps_real(run: Run, convention: str) -> float:
+    """D of a row of filter-keeps-real."""
+    history = "ACUR" if "ACUR's pool" in convention else "ACU-LSF"
+    quota = "class" if "class quota" in convention else "global"
+    if convention.startswith("mean generation"):
+        return -kept_real(run, history, quota, "mean_generation")
+    return kept_real(run, history, quota)

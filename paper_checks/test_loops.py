@@ -1,0 +1,39 @@
+"""Does the paper hold in the loops? One check per claim and world, each decided by its own rule in claims.py.
+
+A claim that fails in reality is evidence, not an error: it is printed. Red is reserved for an expectation with a wide
+berth (claims.EXPECTED) that is missed.
+"""
+
+import pytest
+
+from paper_checks.claims import CLAIMS, EXPECTED, Claim, claim
+from paper_checks.measures import Run
+from paper_checks.verdicts import Evidence, conjunction, evidence_from_runs
+
+EVERY_RIVAL = "lsf-best-fid [against every rival at hand]"
+RIVALS = ("SYN", "SYN-ADD", "ACUR")
+CELLS = [(c, w) for c in CLAIMS if c.rule != "exact" and c.name != EVERY_RIVAL for w in c.worlds]
+
+
+@pytest.mark.parametrize(("row", "world"), CELLS, ids=[f"{c.name}-{w}" for c, w in CELLS])
+def test_claim(
+    row: Claim, world: str, runs: dict[str, list[Run]], report: list[Evidence], smoke: bool
+) -> None:
+    evidence = evidence_from_runs(row, world, runs[world])
+    report.append(evidence)
+    expect(evidence, smoke)
+
+
+@pytest.mark.parametrize("world", claim(EVERY_RIVAL).worlds)
+def test_best_of_every_rival(world: str, runs: dict[str, list[Run]], report: list[Evidence], smoke: bool) -> None:
+    parts = [evidence_from_runs(claim(f"lsf-best-fid [against {r}]"), world, runs[world]) for r in RIVALS]
+    evidence = conjunction(claim(EVERY_RIVAL), world, parts)
+    report.append(evidence)
+    expect(evidence, smoke)
+
+
+def expect(evidence: Evidence, smoke: bool) -> None:
+    """Red only where the register expects a verdict; a smoke run expects nothing."""
+    expected = EXPECTED.get((evidence.claim.name, evidence.world))
+    if expected is not None and not smoke:
+        assert evidence.verdict == expected, f"{evidence.claim.name} in {evidence.world}: {evidence.value}"
