@@ -123,10 +123,10 @@ def leakage_confidence(
 ) -> Array:
     """Fixed-probe confidence of class-1 labelled data after k = 0..K leaks; shape (..., K + 1). Infinite n.
 
-    `refit` "mixture": the generator reproduces the leaked mixture, 1/2 + L (xi_0 - 1/2). "gaussian": it fits one
-    Gaussian a class with covariance (1+L)/2 S_1 + (1-L)/2 S_0. The second tends to 1 as the rank grows (L = 1/2,
-    theta = 1, s = 0.1: 0.80 at r = 3, 0.99 at r = 20, the mixture 0.75), and is slightly LOWER at r = 1, s = 0.5;
-    theory.md calls it "much higher" throughout. Own derivation.
+    `refit` "mixture": the generator reproduces the leaked mixture, 1/2 + L (xi_0 - 1/2). "gaussian": it fits
+    one Gaussian a class with covariance (1+L)/2 S_1 + (1-L)/2 S_0. The second tends to 1 as the rank grows (L
+    = 1/2, theta = 1, s = 0.1: 0.80 at r = 3, 0.99 at r = 20, the mixture 0.75), and is slightly LOWER at r =
+    1, s = 0.5; theory.md calls it "much higher" throughout. Own derivation.
 
     Raises
     ------
