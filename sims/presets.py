@@ -37,7 +37,7 @@ def unet(channels: tuple[int, ...], steps: int) -> Diffusion:
 
 
 WEAK = Preset("digits-weak", Digits(unet((16, 32), steps=500)), budget=800, seeds=(0, 1, 2, 3, 4))
-STRONG = Preset("digits-strong", Digits(unet((32, 64), steps=1000)), budget=800)
+STRONG = Preset("digits-strong", Digits(unet((24, 48), steps=1000)), budget=800)
 GAUSSIAN = Preset(
     "gaussian",
     Subspaces(TwoSubspaces(dim=8, rank=2, angle=np.pi / 3, noise=0.3), ClassGaussians(), per_class=100),
