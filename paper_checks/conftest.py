@@ -19,8 +19,15 @@ REPORT = pytest.StashKey[list[Evidence]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--size", choices=("full", "smoke"), default="full", help="smoke: the whole way in a minute, deciding nothing")
-    parser.addoption("--processes", type=int, default=2, help="single-threaded processes side by side (default 2)")
+    parser.addoption(
+        "--size",
+        choices=("full", "smoke"),
+        default="full",
+        help="smoke: the whole way in a minute, deciding nothing",
+    )
+    parser.addoption(
+        "--processes", type=int, default=2, help="single-threaded processes side by side (default 2)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

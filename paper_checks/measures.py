@@ -100,7 +100,11 @@ def kept_real(run: Run, history: str, quota: str, name: str = "share_real") -> f
 def starved(run: Run) -> float:
     """Half the fair share minus the share of the smallest class kept, mean over generations 2..K."""
     fair = 1 / len(run.floor["retention"])
-    return float(np.mean([fair / 2 - run.of("ACU-LSF", k)["trained_on"]["smallest_class"] for k in range(2, run.last + 1)]))
+    return float(
+        np.mean(
+            [fair / 2 - run.of("ACU-LSF", k)["trained_on"]["smallest_class"] for k in range(2, run.last + 1)]
+        )
+    )
 
 
 def stability(run: Run, policy: str) -> float:
@@ -113,6 +117,7 @@ def cost_margin(run: Run, convention: str) -> float:
 
     Cached latents: only the last generation's samples are new to the filter; re-scored: the whole pool is.
     """
+
     def spent(policy: str) -> float:
         cost = run.of(policy, run.last)["cost"]
         return cost["training_evaluations"] + cost["sampling_evaluations"]
@@ -125,10 +130,16 @@ def cost_margin(run: Run, convention: str) -> float:
 def u_shapes(runs: Sequence[Run], convention: str) -> list[float]:
     """min(OLE at both ends) / OLE(t*) - 1 of real latents, t* the minimum of the mean over the OTHER seeds."""
     at = words(convention)
-    curves = np.array([
-        [r[at["kind"]] for r in run.floor["ole"] if r["input"] == at["input"] and r["latent"] == at["latent"]]
-        for run in runs
-    ])
+    curves = np.array(
+        [
+            [
+                r[at["kind"]]
+                for r in run.floor["ole"]
+                if r["input"] == at["input"] and r["latent"] == at["latent"]
+            ]
+            for run in runs
+        ]
+    )
     D = []
     for i, curve in enumerate(curves):
         best = int(np.argmin(np.delete(curves, i, axis=0).mean(axis=0)))

@@ -1,7 +1,7 @@
 """When does a claim hold? The rules of verdict, as functions of paired per-seed statistics.
 
 D is a claim's statistic, one number a seed, so written that the claim says "D is large". CI is its 95% t-interval over
-seeds. For the images a claim must also clear the noise of the REAL control, an arm that consumes none of its own output.
+seeds. For the images a claim must also clear the noise of the REAL control, an arm that consumes none of its output.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-__all__ = ["HOLDS", "CORRECTED", "FAILS", "UNDECIDED", "NOT_TESTED", "Interval", "interval", "superior", "equivalent"]
+__all__ = [
+    "HOLDS",
+    "CORRECTED",
+    "FAILS",
+    "UNDECIDED",
+    "NOT_TESTED",
+    "Interval",
+    "interval",
+    "superior",
+    "equivalent",
+]
 
 HOLDS, CORRECTED, FAILS = "holds", "holds as corrected", "fails"
 UNDECIDED, NOT_TESTED = "undecided", "not tested"

@@ -25,7 +25,9 @@ def test_claim(
 
 
 @pytest.mark.parametrize("world", claim(EVERY_RIVAL).worlds)
-def test_best_of_every_rival(world: str, runs: dict[str, list[Run]], report: list[Evidence], smoke: bool) -> None:
+def test_best_of_every_rival(
+    world: str, runs: dict[str, list[Run]], report: list[Evidence], smoke: bool
+) -> None:
     parts = [evidence_from_runs(claim(f"lsf-best-fid [against {r}]"), world, runs[world]) for r in RIVALS]
     evidence = conjunction(claim(EVERY_RIVAL), world, parts)
     report.append(evidence)

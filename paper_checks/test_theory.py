@@ -1,7 +1,7 @@
 """Do the theorems hold? Proofs by ball arithmetic where there are any, and simulation that never saw the formula.
 
-Samples come from sims.lowrank, OLE from singular values by lsf.ole; exact values from theory/. Agreement is judged as in
-tests/tolerances.py: 5 standard errors over at least 100 batches, repeated once with 4 times the samples; an asymptotic
+Samples come from sims.lowrank, OLE from singular values by lsf.ole; exact values from theory/. Agreement is judged as
+in tests/tolerances.py: 5 standard errors over at least 100 batches, repeated once with 4 times the samples; an asymptotic
 value may be off by its stated bias; a wrong value must be rejected by the same data.
 """
 
@@ -31,8 +31,14 @@ QUARTER = np.pi / 2
 def conclude(report: list[Evidence], seed: int) -> Callable[..., None]:
     """Put evidence into the report and insist on the verdict that the mathematics demands."""
 
-    def add(name: str, verdict: str, value: float, demanded: str = HOLDS, around: Estimate | None = None,
-            world: str = "theory") -> None:
+    def add(
+        name: str,
+        verdict: str,
+        value: float,
+        demanded: str = HOLDS,
+        around: Estimate | None = None,
+        world: str = "theory",
+    ) -> None:
         reach = None if around is None else 1.96 * around.error
         ci = None if around is None or reach is None else (around.mean - reach, around.mean + reach)
         report.append(Evidence(claim(name), world, verdict, float(value), ci, (seed,)))
@@ -109,7 +115,8 @@ def test_corrected_theorem_1(conclude: Callable[..., None], rng: np.random.Gener
         cos = np.cos(truth.angle)
         s2 = 2 * truth.noise**2
         bound = np.sqrt(n) * (
-            truth.rank * (np.sqrt(1 + cos + s2) + np.sqrt(1 - cos + s2)) + (truth.dim - 2 * truth.rank) * np.sqrt(s2)
+            truth.rank * (np.sqrt(1 + cos + s2) + np.sqrt(1 - cos + s2))
+            + (truth.dim - 2 * truth.rank) * np.sqrt(s2)
         )
 
         def whole(rng: np.random.Generator, size: int, truth: TwoSubspaces = truth, n: int = n) -> np.ndarray:
@@ -128,7 +135,10 @@ def test_exact_confidence(conclude: Callable[..., None], rng: np.random.Generato
     for truth in CELLS:
         rho = rho_of(truth)
         wrong = lambda rng, size, truth=truth: (log_odds(truth, size, rng) < 0).astype(float)  # noqa: E731
-        for draw, value in ((sampled_confidence(truth), confidence.expected_confidence(rho)), (wrong, confidence.bayes_error(rho))):
+        for draw, value in (
+            (sampled_confidence(truth), confidence.expected_confidence(rho)),
+            (wrong, confidence.bayes_error(rho)),
+        ):
             found = estimate(draw, rng, 20_000)
             if not agrees(found, float(value)):
                 found = estimate(draw, rng, 80_000)
@@ -201,7 +211,7 @@ def test_normalised_ole_range(conclude: Callable[..., None], rng: np.random.Gene
     """Random matrices of every shape, and the two extremes: identical classes reach the end, orthogonal ones 0."""
     highest, lowest = 0.0, 1.0
     for _ in range(300):
-        C, n, p = rng.integers(2, 6), rng.integers(1, 8), rng.integers(1, 12)
+        C, n, p = (int(rng.integers(low, high)) for low, high in ((2, 6), (1, 8), (1, 12)))
         x = rng.standard_normal((C * n, p)) * rng.gamma(0.3, size=p)
         if rng.random() < 0.3:
             x = np.tile(x[:n], (C, 1))
@@ -248,8 +258,9 @@ def test_confidence_saturates(conclude: Callable[..., None], rng: np.random.Gene
     conclude("confidence-saturates [float32]", HOLDS if share > 0.95 else FAILS, share)
 
 
-def kept_second_moments(truth: TwoSubspaces, keep: Callable[[np.ndarray], np.ndarray], size: int,
-                        rng: np.random.Generator) -> tuple[float, float]:
+def kept_second_moments(
+    truth: TwoSubspaces, keep: Callable[[np.ndarray], np.ndarray], size: int, rng: np.random.Generator
+) -> tuple[float, float]:
     """Mean square of the kept along the class's own subspace and along the other's (90 degrees), per unit variance."""
     U = truth.frames(rng)
     x = truth.draw(U, size, rng).x[size:]
@@ -269,8 +280,12 @@ def test_kept_moments(conclude: Callable[..., None], rng: np.random.Generator) -
             keep = lambda z, q=q: Top()(z, np.zeros(len(z), int), int(q * len(z)))  # noqa: E731
             drawn = np.array([kept_second_moments(truth, keep, 2000, rng) for _ in range(100)])
             error = drawn.std(axis=0, ddof=1) / 10
-            off = np.abs(drawn.mean(axis=0) - [m_A, m_B]) / (error + 0.002 * np.array([m_A, m_B]) / STANDARD_ERRORS)
-            assert (np.abs(drawn.mean(axis=0) - 1) > CONTROL * error).all(), "the control, no change, was accepted"
+            off = np.abs(drawn.mean(axis=0) - [m_A, m_B]) / (
+                error + 0.002 * np.array([m_A, m_B]) / STANDARD_ERRORS
+            )
+            assert (np.abs(drawn.mean(axis=0) - 1) > CONTROL * error).all(), (
+                "the control, no change, was accepted"
+            )
             worst = max(worst, off.max())
     conclude("kept-moments", HOLDS if worst <= STANDARD_ERRORS else FAILS, worst, world="low-rank")
 
@@ -284,10 +299,15 @@ def test_matched_is_fixed_point(conclude: Callable[..., None], rng: np.random.Ge
         real = truth.draw(U, 2000, rng).x[2000:]
         reference = np.square(real @ U[1]).sum(axis=1) - np.square(real @ U[0]).sum(axis=1)
         y = np.zeros(len(z), int)
-        return Matched(shortfall="fill")(z, y, len(z) // 4, reference=(reference, np.zeros(2000, int)), rng=rng)
+        return Matched(shortfall="fill")(
+            z, y, len(z) // 4, reference=(reference, np.zeros(2000, int)), rng=rng
+        )
 
     top = lambda z: Top()(z, np.zeros(len(z), int), len(z) // 4)  # noqa: E731
-    kept, control = (np.array([kept_second_moments(truth, rule, 4000, rng)[0] for _ in range(100)]) for rule in (matched, top))
+    kept, control = (
+        np.array([kept_second_moments(truth, rule, 4000, rng)[0] for _ in range(100)])
+        for rule in (matched, top)
+    )
     error = kept.std(ddof=1) / 10
     found = Estimate(float(kept.mean()), float(error))
     assert control.mean() - 1 > CONTROL * error, "the control, top-N, was accepted"
@@ -297,6 +317,7 @@ def test_matched_is_fixed_point(conclude: Callable[..., None], rng: np.random.Ge
 
 def test_minority_loss(conclude: Callable[..., None], rng: np.random.Generator) -> None:
     """Share of the minority mode in the top half by x."""
+
     def share(rng: np.random.Generator, size: int) -> np.ndarray:
         minority = rng.random((size, 2000)) < 0.1
         x = rng.standard_normal((size, 2000)) + np.where(minority, 0.5, 3.0)
@@ -321,15 +342,21 @@ def test_runaway(what: str, runs: dict[str, list[Run]], report: list[Evidence], 
     v, share = selection.runaway(0.8, K)
     if what == "variance":
         theory = np.asarray(v)[1:] / v[0]
-        seen = np.array([[r.value("ACU-LSF", k, "variance_ratio") / 0.8 for k in range(1, K + 1)] for r in rows])
+        seen = np.array(
+            [[r.value("ACU-LSF", k, "variance_ratio") / 0.8 for k in range(1, K + 1)] for r in rows]
+        )
     else:
         theory = np.asarray(share)[1:]
-        seen = np.array([[r.of("ACU-LSF", k)["trained_on"]["share_real"] for k in range(1, K + 1)] for r in rows])
+        seen = np.array(
+            [[r.of("ACU-LSF", k)["trained_on"]["share_real"] for k in range(1, K + 1)] for r in rows]
+        )
     error = seen.std(axis=0, ddof=1) / np.sqrt(len(rows))
     off = np.abs(seen.mean(axis=0) - theory)
     worst = int(np.argmax(off / theory))
     ci = interval(seen[:, worst] / theory[worst] - 1)
     verdict = HOLDS if (off <= 0.10 * theory + STANDARD_ERRORS * error).all() else FAILS
     name = f"top-n-runaway [{what}]"
-    report.append(Evidence(claim(name), "low-rank", verdict, ci.mean, (ci.low, ci.high), tuple(r.seed for r in rows)))
+    report.append(
+        Evidence(claim(name), "low-rank", verdict, ci.mean, (ci.low, ci.high), tuple(r.seed for r in rows))
+    )
     assert smoke or verdict == HOLDS, f"{seen.mean(axis=0)} against {theory}"

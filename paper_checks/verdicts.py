@@ -16,7 +16,13 @@ from paper_checks.statistics import FAILS, HOLDS, NOT_TESTED, UNDECIDED, equival
 
 __all__ = ["Evidence", "evidence_from_runs", "print_table", "write_verdicts"]
 
-COLOURS = {"holds": "green", "holds as corrected": "green", "fails": "red", "undecided": "yellow", "not tested": "dim"}
+COLOURS = {
+    "holds": "green",
+    "holds as corrected": "green",
+    "fails": "red",
+    "undecided": "yellow",
+    "not tested": "dim",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ class Evidence:
             "convention": self.claim.convention,
             "verdict": marked(self.verdict, smoke),
             "value": self.value,
-            "interval": list(self.interval) if self.interval is not None and np.isfinite(self.interval).all() else None,
+            "interval": list(self.interval)
+            if self.interval is not None and np.isfinite(self.interval).all()
+            else None,
             "seeds": list(self.seeds),
         }
 
@@ -98,7 +106,9 @@ def cell(e: Evidence, smoke: bool) -> str:
 
 def print_table(evidence: Sequence[Evidence], console: Console, smoke: bool) -> None:
     """Claims down, worlds across; then what chance alone would give."""
-    table = Table(title="Claims and verdicts" + (" (smoke run: decides nothing)" if smoke else ""), show_lines=True)
+    table = Table(
+        title="Claims and verdicts" + (" (smoke run: decides nothing)" if smoke else ""), show_lines=True
+    )
     seeds = {w: max((len(e.seeds) for e in evidence if e.world == w), default=0) for w in WORLDS}
     for head in ("claim", "margin", *(f"{w} (n={seeds[w]})" if seeds[w] else w for w in WORLDS)):
         table.add_column(head)
@@ -114,5 +124,10 @@ def print_table(evidence: Sequence[Evidence], console: Console, smoke: bool) -> 
     console.print(table)
     tested = sum(e.interval is not None for e in evidence)
     console.print(f"not tested: {'; '.join(untested)}", markup=False)
-    console.print(f"{tested} cells have 95% intervals: by chance alone about {tested / 40:.0f} would fall wrongly on each side.")
-    console.print("Three seeds are indicative. Value: D of paper_checks/claims.py, mean [95% interval over seeds].", markup=False)
+    console.print(
+        f"{tested} cells have 95% intervals: by chance alone about {tested / 40:.0f} would fall wrongly on each side."
+    )
+    console.print(
+        "Three seeds are indicative. Value: D of paper_checks/claims.py, mean [95% interval over seeds].",
+        markup=False,
+    )

@@ -48,9 +48,22 @@ def main() -> None:
 
 @main.command("run", epilog=EPILOG)
 @click.argument("name", metavar="PRESET", type=click.Choice(list(PRESETS)))
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Root seed of every draw.")
-@click.option("--policy", "-p", "policies", multiple=True, type=click.Choice(POLICIES), help="Repeat for several. [default: all of the preset's]")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder. [default: runs/PRESET-seedS-KEY]")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Root seed of every draw."
+)
+@click.option(
+    "--policy",
+    "-p",
+    "policies",
+    multiple=True,
+    type=click.Choice(POLICIES),
+    help="Repeat for several. [default: all of the preset's]",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Run folder. [default: runs/PRESET-seedS-KEY]",
+)
 def run_command(name: str, seed: int, policies: tuple[str, ...], out: Path | None) -> None:
     """Run (or resume) the loops of PRESET with one seed, and print the table."""
     single_thread()

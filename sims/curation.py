@@ -96,7 +96,13 @@ POLICIES = ("REAL", "SYN", "SYN-ADD", "ACU", "ACUR", "ACU-LSF")
 
 def policy(name: str, fitted: LatentSpaceFilter) -> Policy:
     """The policy of that name; raises ValueError on an unknown one, and lists those there are."""
-    plain: dict[str, Policy] = {"REAL": Real(), "SYN": Syn(), "SYN-ADD": SynAdd(), "ACU": Acu(), "ACUR": Acur()}
+    plain: dict[str, Policy] = {
+        "REAL": Real(),
+        "SYN": Syn(),
+        "SYN-ADD": SynAdd(),
+        "ACU": Acu(),
+        "ACUR": Acur(),
+    }
     if name == "ACU-LSF":
         return AcuFilter(fitted)
     if name not in plain:
@@ -105,7 +111,7 @@ def policy(name: str, fitted: LatentSpaceFilter) -> Policy:
 
 
 def composition(pool: Pool) -> dict[str, float]:
-    """What a pool is made of: its size, the share of real samples, mean generation (0 = real), smallest class's share."""
+    """Size of a pool, its share of real samples, mean generation (0 = real), and the smallest class's share."""
     counts = np.unique(pool.y, return_counts=True)[1]
     return {
         "n": len(pool),

@@ -40,9 +40,13 @@ class Diffusion:
     warmup: int = 20
     clip: float = 1.0
     ema: float = 0.995
-    beta_schedule: str = "linear"  # a cosine schedule under 10 solver steps left ten times the Frechet distance
+    beta_schedule: str = (
+        "linear"  # a cosine schedule under 10 solver steps left ten times the Frechet distance
+    )
 
-    def fit(self, pool: Pool, rng: np.random.Generator, start: "DiffusionSampler | None" = None) -> "DiffusionSampler":
+    def fit(
+        self, pool: Pool, rng: np.random.Generator, start: "DiffusionSampler | None" = None
+    ) -> "DiffusionSampler":
         """Train from scratch on `pool`, or fine-tune the model `start` on it. Raises ArithmeticError on a NaN loss."""
         generator = torch.Generator().manual_seed(torch_seed(rng))
         unet = build_unet(self, generator)
@@ -54,7 +58,9 @@ class Diffusion:
 
     def restore(self, state: dict[str, np.ndarray]) -> "DiffusionSampler":
         """The model with these weights."""
-        return DiffusionSampler(self, {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in state.items()})
+        return DiffusionSampler(
+            self, {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in state.items()}
+        )
 
     def gradient_steps(self, pool: Pool, first: bool) -> int:
         """`steps` for generation 0; `epochs` passes over the pool, rounded up to whole batches, for the others."""
@@ -97,7 +103,9 @@ class DiffusionSampler:
 def build_unet(f: Diffusion, generator: torch.Generator) -> UNet2DModel:
     """A diffusers U-Net without attention; label `f.classes` is the null class. Its weights come from `generator`."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator.initial_seed())  # diffusers takes its first weights from the global stream
+        torch.manual_seed(
+            generator.initial_seed()
+        )  # diffusers takes its first weights from the global stream
         return UNet2DModel(
             sample_size=f.size,
             in_channels=f.image_channels,
@@ -158,12 +166,19 @@ def train(
 
 
 def denoising_loss(
-    unet: UNet2DModel, f: Diffusion, x: torch.Tensor, y: torch.Tensor, abar: torch.Tensor, generator: torch.Generator
+    unet: UNet2DModel,
+    f: Diffusion,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    abar: torch.Tensor,
+    generator: torch.Generator,
 ) -> torch.Tensor:
-    """mean |eps - eps_theta(sqrt(abar_t) x + sqrt(1 - abar_t) eps, t, y)|^2, the label dropped with p = label_dropout."""
+    """mean |eps - eps_theta(sqrt(abar_t) x + sqrt(1 - abar_t) eps, t, y)|^2, y dropped with p = label_dropout."""
     t = torch.randint(len(abar), (len(x),), generator=generator)
     eps = torch.randn(x.shape, generator=generator)
     drop = torch.rand(len(x), generator=generator) < f.label_dropout
     a = abar[t].view(-1, 1, 1, 1)
-    prediction = unet(a.sqrt() * x + (1 - a).sqrt() * eps, t, class_labels=torch.where(drop, f.classes, y)).sample
+    prediction = unet(
+        a.sqrt() * x + (1 - a).sqrt() * eps, t, class_labels=torch.where(drop, f.classes, y)
+    ).sample
     return torch.nn.functional.mse_loss(prediction, eps)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lsf.pool import Pool
+from sims.generator import Sampler
 
 __all__ = ["ClassGaussians", "GaussianSampler", "psd_root"]
 
@@ -47,7 +48,7 @@ class ClassGaussians:
 
     shrink: float = 1.0
 
-    def fit(self, pool: Pool, rng: np.random.Generator, start: GaussianSampler | None = None) -> GaussianSampler:
+    def fit(self, pool: Pool, rng: np.random.Generator, start: Sampler | None = None) -> GaussianSampler:
         """Maximum likelihood on `pool`; there is nothing to fine-tune, so `start` is not used."""
         classes = pool.classes
         rows = [pool.x[pool.y == c] for c in classes]

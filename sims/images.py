@@ -40,10 +40,10 @@ def split_by_class(x: np.ndarray, y: np.ndarray, per_class: dict[str, int]) -> S
     for c in np.unique(y):
         order = rng.permutation(np.flatnonzero(y == c))
         cuts = np.cumsum([per_class["train"], per_class["reference"]])
-        for name, ids in zip(parts, np.split(order, cuts), strict=True):
-            parts[name].extend(ids.tolist())
-    ids = {name: sorted(part) for name, part in parts.items()}
-    pools = {name: Pool(x[part], y[part], 0) for name, part in ids.items()}
+        for name, part in zip(parts, np.split(order, cuts), strict=True):
+            parts[name].extend(part.tolist())
+    ids = {name: sorted(members) for name, members in parts.items()}
+    pools = {name: Pool(x[members], y[members], 0) for name, members in ids.items()}
     return Split(**pools, ids=ids)
 
 

@@ -95,5 +95,7 @@ def first_per_class(pool: Pool, n: int) -> Pool:
     """The first `n` samples of each class; a class with fewer raises ValueError."""
     rows = [np.flatnonzero(pool.y == c)[:n] for c in pool.classes]
     if min(map(len, rows)) < n:
-        raise ValueError(f"ole_per_class asks for {n} samples of each class, the smallest has {min(map(len, rows))}")
+        raise ValueError(
+            f"ole_per_class asks for {n} samples of each class, the smallest has {min(map(len, rows))}"
+        )
     return pool.take(np.concatenate(rows))

@@ -2,8 +2,9 @@
 
 The one self-consuming loop, for every world and policy:
 
-    history = [real];  model_0 = fit(real);  made_0 ~ model_0
-    for k = 1..K:  pool_k = policy(history + made_{0..k-1}, N);  model_k = fit(pool_k, start=model_{k-1});  made_k ~ model_k
+    model_0 = fit(real);  made_0 ~ model_0;  history = [real, made_0]
+    for k = 1..K:
+        pool_k = policy(history, N);  model_k = fit(pool_k, start=model_{k-1});  made_k ~ model_k;  history += made_k
 
 Everything before generation 1 (real data, model_0, made_0, instruments) is shared by the policies of a seed, and so
 are the random streams of each generation: policies are compared in pairs.
@@ -54,7 +55,9 @@ def run_path(preset: Preset, seed: int, root: Path = Path("runs")) -> Path:
     return root / f"{preset.name}-seed{seed}-{model_file(root, settings).stem}"
 
 
-def run(preset: Preset, seed: int, path: Path | None = None, policies: Sequence[str] | None = None) -> RunFolder:
+def run(
+    preset: Preset, seed: int, path: Path | None = None, policies: Sequence[str] | None = None
+) -> RunFolder:
     """Run, or resume, the policies of a preset with a seed; gives the run folder.
 
     `path` is the run folder (default `run_path`); generation-0 models lie beside it, in `generation-0/`. Raises

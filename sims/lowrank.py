@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lsf.pool import Pool
-from sims.gaussian import ClassGaussians, psd_root
+from sims.gaussian import ClassGaussians
 
 __all__ = ["ClassSubspaces", "TwoSubspaces"]
 
@@ -34,7 +34,7 @@ class TwoSubspaces:
             raise ValueError(f"noise must be a positive number, found {self.noise}")
 
     def frames(self, rng: np.random.Generator) -> np.ndarray:
-        """(2, d, r): a random pair of frames at that angle. U_1 = cos(angle) U_0 + sin(angle) V, V orthogonal to U_0."""
+        """(2, d, r): random frames at that angle, U_1 = cos(angle) U_0 + sin(angle) V with V orthogonal to U_0."""
         Q = np.linalg.qr(rng.standard_normal((self.dim, 2 * self.rank)))[0]
         U_0, V = Q[:, : self.rank], Q[:, self.rank :]
         return np.stack([U_0, np.cos(self.angle) * U_0 + np.sin(self.angle) * V])

@@ -33,7 +33,7 @@ def radii(x: np.ndarray, k: int) -> np.ndarray:
 
 
 def in_any_ball(points: np.ndarray, centres: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """For each row of `points` (n, p): does it lie in the ball around any of `centres` (m, p)? Blocks of bounded memory."""
+    """For each of `points` (n, p): does it lie in a ball around any of `centres` (m, p)? In bounded memory."""
     blocks = pairwise_distances_chunked(points, centres, reduce_func=lambda D, _: (radius >= D).any(axis=1))
     return np.concatenate(list(blocks))
 

@@ -28,7 +28,9 @@ class Preset:
     generations: int = 5
     policies: tuple[str, ...] = POLICIES
     seeds: tuple[int, ...] = (0, 1, 2)
-    checkpoints: bool = True  # keep samples and models, to resume between generations and to draw sample sheets
+    checkpoints: bool = (
+        True  # keep samples and models, to resume between generations and to draw sample sheets
+    )
 
 
 def unet(channels: tuple[int, ...], steps: int) -> Diffusion:
@@ -47,7 +49,9 @@ GAUSSIAN = Preset(
 )
 LOW_RANK = Preset(
     "low-rank",
-    Subspaces(TwoSubspaces(dim=32, rank=4, angle=np.pi / 3, noise=0.3), ClassSubspaces(rank=4), per_class=100),
+    Subspaces(
+        TwoSubspaces(dim=32, rank=4, angle=np.pi / 3, noise=0.3), ClassSubspaces(rank=4), per_class=100
+    ),
     budget=200,
     seeds=tuple(range(100)),
     checkpoints=False,

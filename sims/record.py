@@ -55,7 +55,9 @@ def versions() -> dict[str, str]:
 def source_digest() -> str:
     """Changes with any line of sims/ or lsf/: a record or model of older source is never taken for a new one."""
     folders = [Path(str(package.__file__)).parent for package in (sims, lsf)]
-    text = [f.read_bytes() for folder in folders for f in sorted(folder.glob("*.py")) if f.name != "__main__.py"]
+    text = [
+        f.read_bytes() for folder in folders for f in sorted(folder.glob("*.py")) if f.name != "__main__.py"
+    ]
     return hashlib.sha256(b"\0".join(text)).hexdigest()[:16]
 
 
@@ -81,7 +83,9 @@ def run_settings(preset: Any, seed: int, train: Pool) -> dict[str, Any]:
 
 def model_file(store: Path, settings: dict[str, Any]) -> Path:
     """Where the generation-0 model of these settings lies: one model for all runs that start from it."""
-    own = {k: v for k, v in settings.items() if k != "preset"} | {"generator": settings["preset"]["world"]["generator"]}
+    own = {k: v for k, v in settings.items() if k != "preset"} | {
+        "generator": settings["preset"]["world"]["generator"]
+    }
     return store / "generation-0" / f"{key_of(own)}.safetensors"
 
 
@@ -110,7 +114,9 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         return load_file(path)
     except (SafetensorError, FileNotFoundError) as error:
-        raise ValueError(f"{path} is damaged or missing ({error}); delete its folder and run again") from error
+        raise ValueError(
+            f"{path} is damaged or missing ({error}); delete its folder and run again"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -135,8 +141,12 @@ class RunFolder:
         self.settings = read_json(self.path / "settings.json")
         if not isinstance(self.settings, dict) or self.settings.get("format") != FORMAT:
             raise ValueError(f"{self.path} is no run folder of format {FORMAT}")
-        if self.settings.get("key") != key_of({k: v for k, v in self.settings.items() if k not in ("key", "notes")}):
-            raise ValueError(f"{self.path}/settings.json was changed after it was written; run again elsewhere")
+        if self.settings.get("key") != key_of(
+            {k: v for k, v in self.settings.items() if k not in ("key", "notes")}
+        ):
+            raise ValueError(
+                f"{self.path}/settings.json was changed after it was written; run again elsewhere"
+            )
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any], notes: dict[str, Any]) -> "RunFolder":
@@ -204,7 +214,9 @@ class RunFolder:
         for name, lines in (("times.jsonl", self.times()), ("generations.jsonl", self.records())):
             self.write_lines(name, [r for r in lines if r["policy"] != policy])
 
-    def save_state(self, policy: str | None, generation: int, made: Pool, model: dict[str, np.ndarray]) -> None:
+    def save_state(
+        self, policy: str | None, generation: int, made: Pool, model: dict[str, np.ndarray]
+    ) -> None:
         """Samples and model of a generation."""
         arrays = {"x": made.x, "y": made.y, "born": np.asarray(made.born)}
         save_arrays(self.samples_file(policy, generation), arrays)
@@ -219,7 +231,9 @@ class RunFolder:
         """The samples of a recorded generation; raises ValueError if they are not those of the record."""
         path = self.samples_file(policy, generation)
         pool = Pool(**load_arrays(path))
-        line = next((r for r in self.records() if (r["policy"], r["generation"]) == (policy, generation)), None)
+        line = next(
+            (r for r in self.records() if (r["policy"], r["generation"]) == (policy, generation)), None
+        )
         if line is None or line["samples"] != digest(pool.x, pool.y):
             raise ValueError(f"{path} does not match its record; delete {self.path} and run again")
         return pool

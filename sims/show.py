@@ -30,7 +30,8 @@ def table(folder: RunFolder) -> Table:
     """Floor, generation 0 and each policy's generations, one line each."""
     space = folder.settings["notes"]["feature_space"]
     n = folder.floor["n_reference"]
-    title = f"{folder.settings['preset']['name']}, seed {folder.settings['seed']} (distance in {space}, {n} reference samples)"
+    name = f"{folder.settings['preset']['name']}, seed {folder.settings['seed']}"
+    title = f"{name} (distance in {space}, {n} reference samples)"
     out = Table(title=title, caption="ACU trains on a pool that grows; every other policy has one budget")
     for head in ("policy", "generation", "trained on", "share real", *COLUMNS.values()):
         out.add_column(head, justify="left" if head == "policy" else "right")
