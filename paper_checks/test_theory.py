@@ -1,8 +1,8 @@
 """Do the theorems hold? Proofs by ball arithmetic where there are any, and simulation that never saw the formula.
 
-Samples come from sims.lowrank, OLE from singular values by lsf.ole; exact values from theory/. Agreement is judged as
-in tests/tolerances.py: 5 standard errors over at least 100 batches, repeated once with 4 times the samples; an asymptotic
-value may be off by its stated bias; a wrong value must be rejected by the same data.
+Samples come from sims.lowrank, OLE from singular values by lsf.ole; exact values from theory/. Agreement is judged
+as in tests/tolerances.py: 5 standard errors over at least 100 batches, repeated once with 4 times the samples; an
+asymptotic value may be off by its stated bias; a wrong value must be rejected by the same data.
 """
 
 from collections.abc import Callable

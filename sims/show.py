@@ -36,11 +36,11 @@ def table(folder: RunFolder) -> Table:
     for head in ("policy", "generation", "trained on", "share real", *COLUMNS.values()):
         out.add_column(head, justify="left" if head == "policy" else "right")
     out.add_row("real data (floor)", "", *row(folder.floor, {}), end_section=True)
-    for name in (None, *folder.policies()):
-        lines = [r for r in folder.records() if r["policy"] == name]
+    for policy in (None, *folder.policies()):
+        lines = [r for r in folder.records() if r["policy"] == policy]
         for r in lines:
             cells = row(r["metrics"], r.get("trained_on", {}))
-            out.add_row(name or "all", str(r["generation"]), *cells, end_section=r is lines[-1])
+            out.add_row(policy or "all", str(r["generation"]), *cells, end_section=r is lines[-1])
     return out
 
 
