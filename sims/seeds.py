@@ -15,7 +15,8 @@ __all__ = ["stream", "torch_seed"]
 def stream(root: int, *path: str | int) -> np.random.Generator:
     """The generator at `path` under the root seed: the same path, the same numbers, on every machine."""
     key = [part if isinstance(part, int) else zlib.crc32(part.encode()) for part in path]
-    return np.random.default_rng([root, *key])
+    # a spawn key, not more entropy: [5] and [5, 0] are one and the same entropy
+    return np.random.default_rng(np.random.SeedSequence(root, spawn_key=key))
 
 
 def torch_seed(rng: np.random.Generator) -> int:
