@@ -156,6 +156,8 @@ def train(
     for step, batch in zip(range(steps), batches(len(pool), f.batch, generator), strict=False):
         progress.tick("training", step, steps)
         loss = denoising_loss(unet, f, x[batch], y[batch], abar, generator)
+        if not torch.isfinite(loss):
+            raise ArithmeticError(f"denoising loss is {loss.item()} at step {step} of {steps} (lr {lr})")
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(unet.parameters(), f.clip, error_if_nonfinite=True)
