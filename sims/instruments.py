@@ -87,8 +87,9 @@ def ole_row(latents: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:
-    """log(p / (1 - p)) from log-confidences log p, without saturation: -log(expm1(-log p))."""
-    return -np.log(np.expm1(np.clip(-scores, 1e-300, None)))
+    """log(p / (1 - p)) from log-confidences log p, without saturation: log p - log(1 - p)."""
+    s = np.clip(scores, None, -1e-300)
+    return s - np.log(-np.expm1(s))
 
 
 def first_per_class(pool: Pool, n: int) -> Pool:
