@@ -32,7 +32,7 @@ class Policy(Protocol):
 
 def draw(pool: Pool, n: int, rng: np.random.Generator) -> Pool:
     """`n` samples of the pool without replacement, in the pool's order."""
-    if n > len(pool):
+    if not 0 <= n <= len(pool):
         raise ValueError(f"budget asks for {n} samples of a pool of {len(pool)}")
     return pool.take(np.sort(rng.permutation(len(pool))[:n]))
 
