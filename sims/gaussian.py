@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lsf.checks import known
 from lsf.pool import Pool
 from sims.generator import Sampler
 
@@ -32,7 +33,8 @@ class GaussianSampler:
     roots: np.ndarray
 
     def sample(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(n, d) float64, one row a label."""
+        """(n, d) float64, one row a label; raises ValueError on a label that `fit` did not see."""
+        known("labels", labels, self.classes)
         c = np.searchsorted(self.classes, labels)
         e = rng.standard_normal((len(labels), self.means.shape[1]))
         return self.means[c] + np.einsum("nij,nj->ni", self.roots[c], e)
@@ -44,9 +46,13 @@ class GaussianSampler:
 
 @dataclass(frozen=True)
 class ClassGaussians:
-    """Full-covariance Gaussians, one a class; variances times `shrink` when sampling."""
+    """Full-covariance Gaussians, one a class; variances times `shrink` > 0 when sampling."""
 
     shrink: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shrink < np.inf:
+            raise ValueError(f"shrink must be a positive number, found {self.shrink}")
 
     def fit(self, pool: Pool, rng: np.random.Generator, start: Sampler | None = None) -> GaussianSampler:
         """Maximum likelihood on `pool`; there is nothing to fine-tune, so `start` is not used."""

@@ -53,12 +53,19 @@ class ClassSubspaces(ClassGaussians):
 
     rank: int = 1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1, found {self.rank}")
+
     def mean(self, x: np.ndarray) -> np.ndarray:
         """Zero: the manifolds pass through the origin."""
         return np.zeros(x.shape[1])
 
     def covariance(self, x: np.ndarray) -> np.ndarray:
         """U (L - s^2) U' + s^2 I from the eigenvalues of x'x/n, s^2 the mean of those beyond the rank."""
+        if self.rank >= x.shape[1]:
+            raise ValueError(f"rank must be less than the dimension {x.shape[1]}, found {self.rank}")
         w, V = np.linalg.eigh(x.T @ x / len(x))
         floor = w[: -self.rank].mean()
         U, L = V[:, -self.rank :], w[-self.rank :]
