@@ -34,8 +34,7 @@ class GaussianSampler:
 
     def sample(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(n, d) float64, one row a label; raises ValueError on a label that `fit` did not see."""
-        known("labels", labels, self.classes)
-        c = np.searchsorted(self.classes, labels)
+        c = known("labels", labels, self.classes)
         e = rng.standard_normal((len(labels), self.means.shape[1]))
         return self.means[c] + np.einsum("nij,nj->ni", self.roots[c], e)
 
