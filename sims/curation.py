@@ -110,12 +110,13 @@ def policy(name: str, fitted: LatentSpaceFilter) -> Policy:
     return plain[name]
 
 
-def composition(pool: Pool) -> dict[str, float]:
-    """Size of a pool, its share of real samples, mean generation (0 = real), and the smallest class's share."""
-    counts = np.unique(pool.y, return_counts=True)[1]
+def composition(pool: Pool, classes: np.ndarray) -> dict[str, float]:
+    """Size of a pool, its share of real samples, mean generation (0 = real), and the share of the smallest of `classes`
+    (0 if one is gone)."""
+    counts = [np.sum(pool.y == c) for c in classes]
     return {
         "n": len(pool),
         "share_real": float(np.mean(pool.born == 0)),
         "mean_generation": float(np.mean(pool.born)),
-        "smallest_class": float(counts.min() / len(pool)),
+        "smallest_class": float(min(counts) / len(pool)),
     }

@@ -75,8 +75,8 @@ class Instruments:
         """What the most confident `budget` of `pool` are made of, by a global quota and by equal class quotas."""
         scores = self.filter.score_samples(pool.x, pool.y)
         rules = {"global": Top(), "class": Top(quota="class", shortfall="fill")}
-        kept = {name: composition(pool.take(rule(scores, pool.y, budget))) for name, rule in rules.items()}
-        return {"pool": composition(pool), **kept}
+        parts = {"pool": pool} | {k: pool.take(rule(scores, pool.y, budget)) for k, rule in rules.items()}
+        return {name: composition(part, pool.classes) for name, part in parts.items()}
 
 
 def ole_row(latents: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -167,7 +167,7 @@ def generation(
     record = {
         "policy": name,
         "generation": k,
-        "trained_on": curation.composition(pool),
+        "trained_on": curation.composition(pool, loop.built.train.classes),
         "metrics": loop.instruments.measure(new),
         "cost": cost(loop, pool, first=False),
         "samples": digest(new.x, new.y),
