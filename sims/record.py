@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 import lsf
 import sims
@@ -105,18 +105,31 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """The arrays by name, as one safetensors file."""
+    own = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
     with replacing(path) as temporary:
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary)
+        save_file(own, temporary, {"sum": sum_of(own)})
+
+
+def sum_of(arrays: dict[str, np.ndarray]) -> str:
+    """A digest of names and arrays, kept in the file's own header."""
+    return key_of({name: digest(a) for name, a in arrays.items()})
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of `save_arrays`; raises ValueError on a file that is missing or damaged."""
     try:
-        return load_file(path)
-    except (SafetensorError, FileNotFoundError) as error:
+        with safe_open(path, "numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            expected = (file.metadata() or {}).get("sum")
+    except (SafetensorError, OSError) as error:
         raise ValueError(
             f"{path} is damaged or missing ({error}); delete its folder and run again"
         ) from error
+    if sum_of(arrays) != expected:
+        raise ValueError(
+            f"{path} is damaged: not the arrays it was written with; delete its folder and run again"
+        )
+    return arrays
 
 
 def write_text(path: Path, text: str) -> None:
