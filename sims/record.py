@@ -132,6 +132,11 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def is_leftover(path: Path) -> bool:
+    """Is this what a kill in the middle of `replacing` the settings leaves?"""
+    return path.name.startswith(".settings.json.")
+
+
 def write_text(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text)
@@ -140,7 +145,7 @@ def write_text(path: Path, text: str) -> None:
 def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"{path.parent} is no run folder of ours: it has no {path.name}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete the folder and run again") from error
@@ -160,6 +165,9 @@ class RunFolder:
             raise ValueError(
                 f"{self.path}/settings.json was changed after it was written; run again elsewhere"
             )
+        self.times()
+        if self.records():
+            _ = self.floor
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any], notes: dict[str, Any]) -> "RunFolder":
@@ -168,7 +176,7 @@ class RunFolder:
         Raises ValueError if `path` holds something else, or a run of other settings.
         """
         key = key_of(settings)
-        if not path.exists() or not any(path.iterdir()):
+        if not path.exists() or (path.is_dir() and all(is_leftover(f) for f in path.iterdir())):
             text = json.dumps({**settings, "key": key, "notes": notes}, indent=1)
             write_text(path / "settings.json", text + "\n")
         folder = cls(path)
