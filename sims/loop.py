@@ -24,7 +24,7 @@ from sims import curation, progress
 from sims.generator import Sampler
 from sims.instruments import Instruments
 from sims.presets import Preset
-from sims.record import RunFolder, digest, load_arrays, model_file, run_settings, save_arrays
+from sims.record import RunFolder, digest, key_of, load_arrays, model_file, run_settings, save_arrays
 from sims.seeds import stream
 from sims.worlds import Built
 
@@ -52,7 +52,7 @@ class Loop:
 def run_path(preset: Preset, seed: int, root: Path = Path("runs")) -> Path:
     """The default folder of a run: its name changes with settings, data, versions and source."""
     settings = run_settings(preset, seed, preset.world.build(seed).train)
-    return root / f"{preset.name}-seed{seed}-{model_file(root, settings).stem}"
+    return root / f"{preset.name}-seed{seed}-{key_of(settings)}"
 
 
 def run(
