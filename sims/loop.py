@@ -127,6 +127,10 @@ def cost(loop: Loop, pool: Pool, first: bool) -> dict[str, int]:
 def resume(loop: Loop, name: str, sampler: Sampler) -> tuple[list[Pool], Sampler]:
     """The history of made pools of a policy and its last model, as far as the folder has them."""
     done = [r["generation"] for r in loop.folder.of(name) if r["policy"] == name]
+    if done != list(range(1, len(done) + 1)):
+        raise ValueError(
+            f"{loop.folder.path} has generations {done} of {name}; delete the folder and run again"
+        )
     if not loop.preset.checkpoints:
         if done and len(done) < loop.preset.generations:
             loop.folder.forget(name)
