@@ -72,9 +72,9 @@ def run_command(name: str, seed: int, policies: tuple[str, ...], out: Path | Non
     try:
         with shown() as display, progress.listening(lambda *tick: display.tick(f"{name} seed {seed}", *tick)):
             folder = run(row, seed, path, policies or None)
+        show(folder)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    show(folder)
     click.echo(f"records: {folder.path}")
 
 
