@@ -56,9 +56,11 @@ def run_all(jobs: Sequence[Job], root: Path = Path("runs"), processes: int = 2) 
         listener = threading.Thread(target=listen, args=(ticks, show), daemon=True)
         listener.start()
         work = (delayed(run_job)(job, root, ticks) for job in jobs)
-        paths = Parallel(n_jobs=processes, batch_size=1, inner_max_num_threads=1)(work)
-        ticks.put(None)
-        listener.join()
+        try:
+            paths = Parallel(n_jobs=processes, batch_size=1, inner_max_num_threads=1)(work)
+        finally:
+            ticks.put(None)
+            listener.join()
     return {job: RunFolder(path) for job, path in zip(jobs, paths, strict=True)}
 
 
