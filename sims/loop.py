@@ -11,7 +11,8 @@ are the random streams of each generation: policies are compared in pairs.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,8 @@ def run(
     built = preset.world.build(seed)
     settings = run_settings(preset, seed, built.train)
     path = run_path(preset, seed) if path is None else path
-    folder = RunFolder.create(path, settings, built.notes)
     with locked(path):
+        folder = RunFolder.create(path, settings, built.notes)
         sampler = generation_zero(built, seed, model_file(path.parent, settings))
         loop = Loop(preset, seed, built, built.instruments(sampler), folder)
         start(loop, sampler)
@@ -80,14 +81,19 @@ def run(
     return folder
 
 
-def locked(path: Path) -> FileLock:
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
     """Holds the folder for one process; raises ValueError if another has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.parent / f".{path.name}.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise ValueError(f"{path} is in use by another process") from error
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def generation_zero(built: Built, seed: int, file: Path) -> Sampler:
