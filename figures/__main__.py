@@ -1,0 +1,129 @@
+"""The command line of the figures: `python -m figures NAME|all`."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+from matplotlib import rc_context
+
+from figures import (
+    confidence,
+    confidence_bound,
+    filter_bias,
+    kept,
+    ole,
+    ole_timestep,
+    policies,
+    policies_by_generation,
+    samples,
+)
+from figures.records import Shelf
+from figures.style import RC
+from sims.record import replacing
+
+FIGURES: dict[str, ModuleType] = {
+    "ole": ole,
+    "ole-timestep": ole_timestep,
+    "confidence": confidence,
+    "policies": policies,
+    "policies-by-generation": policies_by_generation,
+    "samples": samples,
+    "confidence-bound": confidence_bound,
+    "filter-bias": filter_bias,
+    "kept": kept,
+}
+
+
+def question(module: ModuleType) -> str:
+    """The first line of a figure's file."""
+    return str(module.__doc__).strip().splitlines()[0]
+
+
+LIST = "\n".join(f"  {name:<24}{question(module)}" for name, module in FIGURES.items())
+EPILOG = f"""
+Figures:
+
+\b
+{LIST}
+
+Examples:
+
+\b
+  python -m figures confidence-bound              theory alone: needs no records
+  python -m figures all                           every figure, into out/figures/
+  python -m figures ole kept --size smoke         two of them, from the smoke records
+
+Records are those of `make evidence` (or `make evidence SIZE=smoke`) or of `python -m sims PRESET --seed S`. Only
+finished runs of today's source, settings and package versions are drawn; others are put aside and named.
+"""
+
+
+PATH = click.Path(file_okay=False, path_type=Path)
+
+
+def draw(name: str, shelf: Shelf, out: Path) -> str:
+    """Draw one figure into `out`/NAME.png; says what it was drawn from."""
+    worlds = shelf.worlds(FIGURES[name].WORLDS)
+    with rc_context(RC):
+        figure = FIGURES[name].draw(worlds)
+        with replacing(out / f"{name}.png") as temporary:
+            figure.savefig(temporary, format="png", metadata={"Software": None})
+    sources = ", ".join(f"{w.runs[0].folder.settings['preset']['name']} x {w.n}" for w in worlds.values())
+    stale = " (stale)" if any(w.stale for w in worlds.values()) else ""
+    return f"{out / f'{name}.png'}  from {sources or 'theory'}{stale}"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG, no_args_is_help=True)
+@click.argument("names", metavar="NAME...|all", nargs=-1, required=True, type=click.Choice([*FIGURES, "all"]))
+@click.option(
+    "--runs",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where run folders lie.",
+)
+@click.option(
+    "--out",
+    default="out/figures",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where PNG files go.",
+)
+@click.option(
+    "--size",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "full", "smoke"]),
+    help="Which records. auto: for each figure the full ones if they are there, else the smoke ones.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Root seed of the evidence. [default: the lowest there is]"
+)
+@click.option(
+    "--any-source",
+    is_flag=True,
+    help="Also take records of another source or package version; the title says so.",
+)
+def main(
+    names: tuple[str, ...], runs: Path, out: Path, size: str, seed: int | None, any_source: bool
+) -> None:
+    """Draw figures from records and theory; nothing is trained or simulated.
+
+    NAME is a figure below; `all` draws every one, and fails at the end if one of them lacked its records.
+    """
+    shelf = Shelf(runs, size, seed, any_source)
+    failed = 0
+    for name in FIGURES if "all" in names else dict.fromkeys(names):
+        try:
+            click.echo(f"{name}: {draw(name, shelf, out)}")
+        except ValueError as error:
+            failed += 1
+            click.echo(f"{name}: not drawn: {error}", err=True)
+    for folder, why in shelf.aside.items() if not failed else ():
+        click.echo(f"put aside: {folder} ({why})", err=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m figures")

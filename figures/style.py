@@ -1,0 +1,211 @@
+"""How do all figures look?
+
+One colour, marker and label per policy everywhere (Okabe and Ito's palette, told apart by colour-blind readers; the
+markers tell them apart in print); the mean with its 95% t-interval over seeds; real data as a grey line with a band;
+what was counted, and how often, under every figure.
+"""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from scipy import stats
+
+from figures.records import World
+
+__all__ = [
+    "RC",
+    "LOOKS",
+    "WORLD_NAMES",
+    "interval",
+    "new",
+    "finish",
+    "bars",
+    "floor_line",
+    "generations",
+    "fit_y",
+    "seeds_of",
+]
+
+RC: Any = {
+    "figure.dpi": 160,
+    "savefig.dpi": 160,
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.5,
+    "mathtext.fontset": "dejavusans",
+}
+
+FLOOR = "#8a8a8a"
+APART = 0.035  # of a generation, between policies
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a policy is drawn."""
+
+    label: str
+    colour: str
+    marker: str
+    hollow: bool = False
+
+
+LOOKS = {
+    "REAL": Look("REAL (control)", "#000000", "x"),
+    "SYN": Look("SYN", "#D55E00", "s"),
+    "SYN-ADD": Look("SYN-ADD", "#E69F00", "D"),
+    "ACU": Look("ACU (its pool grows)", "#CC79A7", "o", hollow=True),
+    "ACUR": Look("ACUR", "#0072B2", "^"),
+    "ACU-LSF": Look("ACU-LSF", "#009E73", "o"),
+}
+
+WORLD_NAMES = {
+    "gaussian": "Gaussian world",
+    "low-rank": "low-rank world",
+    "digits-weak": "digits, weak generation 0",
+    "digits-strong": "digits, strong generation 0",
+    "runaway": "two planes at 90°",
+}
+
+
+def interval(values: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(mean, low, high) over axis 0, the seeds: the 95% t-interval; infinitely wide for a single seed."""
+    x = np.asarray(values, dtype=float)
+    n, mean = len(x), x.mean(axis=0)
+    half = stats.t.ppf(0.975, n - 1) * x.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.inf
+    return mean, mean - half, mean + half
+
+
+def new(rows: int, columns: int, width: float, height: float, **kwargs: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of `width` x `height` inches with a (rows, columns) array of axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
+
+
+def finish(
+    figure: Figure,
+    title: str,
+    caption: str,
+    worlds: Iterable[World] = (),
+    handles: Sequence[Any] = (),
+    columns: int | None = None,
+) -> Figure:
+    """Title, one legend of the `handles` of all panels, the panels, caption; smoke and stale records are named."""
+    worlds = list(worlds)
+    title += " — SMOKE records, they decide nothing" if any(w.smoke for w in worlds) else ""
+    title += " — STALE: made by another source" if any(w.stale for w in worlds) else ""
+    colour = "#a00000" if any(w.smoke or w.stale for w in worlds) else "black"
+    width, height = (float(a) for a in figure.get_size_inches())
+    lines = textwrap.wrap(caption, int(width * 15.5))
+    entries = {h.get_label(): h for h in handles}
+    columns = columns or max(len(entries), 1)
+    above = 0.4 + 0.2 * -(-len(entries) // columns)
+    below = 0.16 * len(lines) + 0.12
+    box = (0, below / height, 1, 1 - (below + above) / height)
+    figure.get_layout_engine().set(rect=box)  # type: ignore[union-attr,call-arg]
+    head: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 11, "weight": "bold", "color": colour}
+    figure.text(0.08 / width, 1 - 0.08 / height, title, **head)
+    foot: dict[str, Any] = {
+        "ha": "left",
+        "va": "bottom",
+        "fontsize": 8,
+        "color": "#333333",
+        "linespacing": 1.3,
+    }
+    figure.text(0.08 / width, 0.06 / height, "\n".join(lines), **foot)
+    if entries:
+        place: Any = {"loc": "upper left", "bbox_to_anchor": (0.0, 1 - 0.3 / height), "ncols": columns}
+        legend = figure.legend(list(entries.values()), list(entries), fontsize=8.5, **place)
+        legend.set_in_layout(False)
+    return figure
+
+
+def seeds_of(worlds: Iterable[World]) -> str:
+    """The part of a caption that says what an interval stands on."""
+    worlds = list(worlds)
+    n = ", ".join(f"{w.n} ({WORLD_NAMES[w.name]})" if len(worlds) > 1 else str(w.n) for w in worlds)
+    return f"Mean and 95% t-interval over seeds, n = {n}."
+
+
+def bars(axes: Axes, x: Any, values: np.ndarray, policy: str, log: bool = False, **kwargs: Any) -> Line2D:
+    """The mean of `values` (seeds, len(x)) with its interval, policies a little apart; `log`: interval of logs."""
+    look = LOOKS[policy]
+    mean, low, high = (np.exp(a) for a in interval(np.log(values))) if log else interval(values)
+    settings: dict[str, Any] = {
+        "color": look.colour,
+        "marker": look.marker,
+        "markerfacecolor": "white" if look.hollow else look.colour,
+        "label": look.label,
+        "zorder": 3 if policy == "ACU-LSF" else 2,
+        **kwargs,
+    }
+    x = np.asarray(x) + APART * (list(LOOKS).index(policy) - 2.5)
+    line = axes.plot(x, mean, **settings)[0]
+    if len(values) > 1:
+        axes.vlines(x, low, high, color=look.colour, linewidth=1, alpha=0.7, zorder=settings["zorder"])
+    return line
+
+
+def floor_line(
+    axes: Axes, values: np.ndarray, label: str, log: bool = False, vertical: bool = False
+) -> Line2D:
+    """Real data: a grey line at the mean of `values` (seeds,), a band where seeds differ."""
+    mean, low, high = (np.exp(a) for a in interval(np.log(values))) if log else interval(values)
+    line, span = (axes.axvline, axes.axvspan) if vertical else (axes.axhline, axes.axhspan)
+    if len(values) > 1 and np.ptp(values) > 0:
+        span(float(low), float(high), color=FLOOR, alpha=0.25, linewidth=0, zorder=0.5)
+    return line(float(mean), color=FLOOR, linewidth=1.2, linestyle=(0, (5, 2)), zorder=1, label=label)
+
+
+def generations(axes: Axes, last: int, first: int = 0) -> None:
+    """An integer axis of generations."""
+    axes.set_xlim(first - 0.25, last + 0.25)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=2))
+    axes.set_xlabel("generation k")
+
+
+def fit_y(
+    axes: Axes, parts: Sequence[np.ndarray], log: bool = False, least: float = -np.inf, most: float = np.inf
+) -> None:
+    """Limits that hold every seed's value in `parts`, and of the intervals as much as doubles that range.
+
+    With two or three seeds an interval can be tenfold the values: the axis stays readable, the band runs out of it.
+    """
+    scale = np.log if log else np.asarray
+    values = [np.atleast_1d(scale(part)) for part in parts]
+    lowest, highest = min(v.min() for v in values), max(v.max() for v in values)
+    span = max(highest - lowest, 0.05)
+    ends = [e for v in values if len(v) > 1 for e in interval(v)[1:]]
+    low = max(min([lowest, *(float(np.min(e)) for e in ends)]), lowest - span / 2) - 0.05 * span
+    high = min(max([highest, *(float(np.max(e)) for e in ends)]), highest + span / 2) + 0.05 * span
+    if log:
+        axes.set_yscale("log")
+        axes.set_ylim(np.exp(low), np.exp(high))
+        plain_logarithms(axes)
+    else:
+        axes.set_ylim(max(low, least), min(high, most))
+
+
+def plain_logarithms(axes: Axes, which: str = "y") -> None:
+    """Ticks 1, 2, 5, 10 ... written as they are spoken; minor ticks unlabelled."""
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    low, high = sorted(axis.get_view_interval())
+    wide = high / low > 300
+    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_minor_formatter(NullFormatter())
