@@ -6,8 +6,8 @@
 
 Why: sqrt(l) = (1/pi) int_0^inf l/(l+z) dz/sqrt(z), and the deterministic equivalent of tr A(A+z)^{-1}, A = X
 X^T, is df(k) with z = k (N - df(k)) (Silverstein; Hachem, Loubaton, Najim). Integrate by parts. Own
-derivation of the integral. An asymptotic value (dim and N large together), not an exact one: its relative
-error is of order 1/N^2 in the bulk, and a few per cent at N = 10 and rank one.
+derivation of the integral. An asymptotic value (dim and N large together), not an exact one: too high, by a
+relative 1/(8 max(rank, N)) or so for white matrices. theory.finite_size has the correction.
 
 The integral itself is exact to rounding: in x = log(k - k0) every singularity of the integrand (k = -sigma_j,
 k = 0, the zeros of N - df, all of them real and below k0) lies on |Im x| = pi, so the trapezoidal rule with
@@ -22,7 +22,7 @@ from scipy.special import gammaln
 
 from theory.checks import Array, Real, bisect, non_negative, plain, positive, whole
 
-__all__ = ["deterministic_equivalent", "chi_mean", "triangular_bound"]
+__all__ = ["deterministic_equivalent", "chi_mean", "triangular_bound", "edge"]
 
 _STEP = 0.5  # exp(-2 pi^2/h) = 7e-18
 _REACH = 62.0  # both ends of the integrand have fallen to exp(-31) of the whole
@@ -58,7 +58,7 @@ def deterministic_equivalent(eigenvalues: Any, n: Any, multiplicity: Any = None)
 def _integral(sigma: Array, count: Array, N: Array) -> Array:
     """The integral over x = log(k - k0) for sigma within (0, 1], shape (..., 1)."""
     rank = count.sum(axis=-1, keepdims=True)
-    k0, spare = _edge(sigma, count, rank, N), np.maximum(N - rank, 0)
+    k0, spare = edge(sigma, count, rank, N), np.maximum(N - rank, 0)
     total = np.zeros(np.broadcast_shapes(k0.shape, rank.shape))
     for x in np.arange(-_REACH, _REACH, _STEP):
         y = np.exp(x)
@@ -69,7 +69,7 @@ def _integral(sigma: Array, count: Array, N: Array) -> Array:
     return 2 / np.pi * _STEP * total
 
 
-def _edge(sigma: Array, count: Array, rank: Array, N: Array) -> Array:
+def edge(sigma: Array, count: Array, rank: Array, N: Array) -> Array:
     """k0: 0 where rank <= N, else the root of df = N, within [sigma_min, sigma_max] (rank - N)/N."""
     full = rank > N
     excess = np.where(full, (rank - N) / N, 1.0)

@@ -21,44 +21,52 @@ from typing import Any
 import numpy as np
 
 from theory.checks import Real, fits, non_negative, plain, right_angles, whole
+from theory.finite_size import first_correction
 from theory.nuclear_norm import chi_mean, deterministic_equivalent, triangular_bound
 from theory.subspaces import class_spectrum, pooled_spectrum
 
 __all__ = ["expected_ole", "normalised_ole", "theorem1_bound", "corrected_bound", "exact_ole_rank_one"]
 
 
-def expected_ole(dim: Any, n: Any, angles: Any, noise: Any) -> Real:
+def expected_ole(dim: Any, n: Any, angles: Any, noise: Any, first_order: bool = False) -> Real:
     """E OLE by the deterministic equivalent (asymptotic; any rank, any noise >= 0); shape of the leading
     axes.
 
     `n` columns per class, `noise` the s.d. s, the last axis of `angles` the r principal angles in radians.
-    Within 0.5% of simulation from dim = 64, n = 100 on; 2.6% too high at r = 1, s = 0, n = 10. Own
-    derivation.
+    Within 0.5% of simulation from dim = 64, n = 100 on; 2.6% too high at r = 1, s = 0, n = 10. With
+    `first_order` the correction of `theory.finite_size` is added and the error is of relative order 1/n^2:
+    0.16% there. Own derivation.
 
     Raises
     ------
     ValueError
         if 2r > dim, `n` is below one, `noise` is negative, or an angle is not in [0, pi/2]
     """
-    each, both = _norms(dim, n, angles, noise)
+    each, both = _norms(dim, n, angles, noise, first_order)
     return plain(2 * np.asarray(each) - both)
 
 
-def normalised_ole(dim: Any, n: Any, angles: Any, noise: Any) -> Real:
+def normalised_ole(dim: Any, n: Any, angles: Any, noise: Any, first_order: bool = False) -> Real:
     """E OLE / E sum_c ||M_c||_*, in [0, 1 - 1/sqrt 2]: free of scale, unlike OLE. Arguments of
     `expected_ole`.
 
     A ratio of expectations, which is what a large sample shows.
     """
-    each, both = _norms(dim, n, angles, noise)
+    each, both = _norms(dim, n, angles, noise, first_order)
     return plain(1 - np.asarray(both) / (2 * np.asarray(each)))
 
 
-def _norms(dim: Any, n: Any, angles: Any, noise: Any) -> tuple[Real, Real]:
+def _norms(dim: Any, n: Any, angles: Any, noise: Any, first_order: bool) -> tuple[Real, Real]:
     """(E||M_c||_*, E||M||_*), both asymptotic."""
-    rank, count = np.atleast_1d(right_angles(angles)).shape[-1], whole("n", n)
-    one, two = class_spectrum(dim, rank, noise), pooled_spectrum(dim, angles, noise)
-    return _equivalent(one, count), _equivalent(two, 2 * count)
+    theta, count = np.atleast_1d(right_angles(angles)), whole("n", n)
+    one, two = class_spectrum(dim, theta.shape[-1], noise), pooled_spectrum(dim, theta, noise)
+    each, both = _equivalent(one, count), _equivalent(two, 2 * count)
+    if not first_order:
+        return each, both
+    floor = non_negative("noise", noise)[..., None] ** 2
+    planes = (np.cos(theta / 2) ** 2 + floor, np.sin(theta / 2) ** 2 + floor, np.sin(theta) ** 2)
+    each = each + first_correction(one[0], count, one[1])
+    return each, both + first_correction(two[0], 2 * count, two[1], planes)
 
 
 def _equivalent(spectrum: tuple[Any, Any], n: Any) -> Real:
