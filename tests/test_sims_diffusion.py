@@ -1,0 +1,235 @@
+"""The diffusion generator: it learns, it is a function of its arguments, and its loss is the stated one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sims import progress
+from sims.diffusion import Diffusion, DiffusionSampler, batches, build_unet, denoising_loss, noise_schedule
+from sims.features import flat
+from sims.images import digits
+from sims.metrics import frechet_distance
+from sims.record import digest
+from sims.seeds import stream
+from tests.tolerances import FLOAT32, assert_exact, close
+
+TINY = Diffusion(8, 10, (8, 16), steps=4, lr=2e-3, epochs=1, batch=64, warmup=1)
+LEARNER = Diffusion(8, 10, (16, 32), steps=60, lr=4e-3, warmup=5, batch=64)
+POOL = digits().train.take(np.arange(0, 800, 5))
+
+
+def fingerprint(sampler: DiffusionSampler) -> str:
+    return digest(*(v for _, v in sorted(sampler.state().items())))
+
+
+def untrained(family: Diffusion) -> DiffusionSampler:
+    return DiffusionSampler(family, build_unet(family, torch.Generator().manual_seed(0)).state_dict())
+
+
+@pytest.fixture(scope="module")
+def trained(seed: int) -> DiffusionSampler:
+    """A model that has really been trained on real digits, for a second or two."""
+    return LEARNER.fit(digits().train, stream(seed, "tests", "diffusion"))
+
+
+@pytest.fixture(scope="module")
+def tiny(seed: int) -> DiffusionSampler:
+    return TINY.fit(POOL, stream(seed, "tests", "tiny"))
+
+
+def heldout_loss(sampler: DiffusionSampler, seed: int) -> float:
+    """Denoising loss on digits that the model never saw, the same noise for every model."""
+    part = digits().reference
+    x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        abar = noise_schedule(sampler.family).alphas_cumprod
+        return float(denoising_loss(sampler.unet(), sampler.family, x, y, abar, generator))
+
+
+def test_training_lowers_the_loss_on_unseen_digits(trained: DiffusionSampler, seed: int) -> None:
+    assert heldout_loss(trained, seed) < 0.6 * heldout_loss(untrained(LEARNER), seed)
+
+
+def test_training_lowers_the_frechet_distance(trained: DiffusionSampler, seed: int) -> None:
+    labels = np.repeat(np.arange(10), 10)
+    real = flat(digits().reference.x)
+    distance = [
+        frechet_distance(real, flat(s.sample(labels, stream(seed, "s"))))
+        for s in (trained, untrained(LEARNER))
+    ]
+    assert distance[0] < 0.7 * distance[1]
+
+
+def test_fit_is_a_function_of_pool_and_rng(tiny: DiffusionSampler, seed: int) -> None:
+    """Byte for byte, whatever the global streams did before; and it leaves those alone."""
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    before = torch.random.get_rng_state()
+    again = TINY.fit(POOL, stream(seed, "tests", "tiny"))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert fingerprint(again) == fingerprint(tiny)
+    assert fingerprint(TINY.fit(POOL, stream(seed, "tests", "other"))) != fingerprint(tiny)  # control
+
+
+def test_sampling_is_a_function_of_labels_and_rng(tiny: DiffusionSampler) -> None:
+    labels = np.arange(10)
+    x = tiny.sample(labels, stream(1))
+    assert x.shape == (10, 1, 8, 8)
+    assert x.dtype == np.float32
+    assert np.abs(x).max() <= 1
+    torch.manual_seed(7)
+    assert (tiny.sample(labels, stream(1)) == x).all()
+    assert (tiny.sample(labels, stream(2)) != x).any()
+    assert (tiny.sample(labels[::-1].copy(), stream(1)) != x).any()  # the label is heard
+
+
+def test_blocks_change_nothing(tiny: DiffusionSampler) -> None:
+    labels = np.arange(10)
+    assert close(tiny.sample(labels, stream(1), block=3), tiny.sample(labels, stream(1)), FLOAT32, 100)
+
+
+def test_sampler_is_a_value(tiny: DiffusionSampler) -> None:
+    """Sampling from it and fine-tuning from it leave it as it was; the fine-tuned one is another."""
+    before = fingerprint(tiny)
+    tiny.sample(np.arange(3), stream(0))
+    tuned = TINY.fit(POOL, stream(5), start=tiny)
+    assert fingerprint(tiny) == before
+    assert fingerprint(tuned) != before
+    scratch = TINY.fit(POOL, stream(5))
+    assert fingerprint(tuned) != fingerprint(scratch)
+
+
+def test_fine_tuning_starts_from_start(tiny: DiffusionSampler) -> None:
+    """With a learning rate of nothing it gives the model it started from."""
+    frozen = Diffusion(**{**vars(TINY), "finetune_lr": 0.0})
+    assert fingerprint(frozen.fit(POOL, stream(5), start=tiny)) == fingerprint(tiny)
+    assert fingerprint(frozen.fit(POOL, stream(5))) != fingerprint(tiny)  # control
+
+
+def test_restored_model_is_the_same(tiny: DiffusionSampler) -> None:
+    again = TINY.restore(tiny.state())
+    assert fingerprint(again) == fingerprint(tiny)
+    assert (again.sample(np.arange(4), stream(0)) == tiny.sample(np.arange(4), stream(0))).all()
+
+
+@pytest.mark.parametrize(
+    ("n", "first", "steps"), [(160, True, 4), (160, False, 3), (50, False, 1), (128, False, 2)]
+)
+def test_cost_is_what_training_took(n: int, first: bool, steps: int, tiny: DiffusionSampler) -> None:
+    """`evaluations` says beforehand the steps that `fit` takes, and three forwards a sample of each."""
+    pool, ticks = POOL.take(np.arange(n)), []
+    with progress.listening(lambda *tick: ticks.append(tick)):
+        TINY.fit(pool, stream(0), start=None if first else tiny)
+    said = TINY.evaluations(pool, first)
+    assert len(ticks) == steps == said["gradient_steps"]
+    assert said["training_evaluations"] == 3 * steps * min(64, n)
+
+
+def test_nan_loss_is_named() -> None:
+    wild = Diffusion(8, 10, (8, 8), steps=30, lr=1e30, warmup=0)
+    with pytest.raises(ArithmeticError, match=r"denoising loss is nan at step \d+ of 30 \(lr 1e\+30\)"):
+        wild.fit(POOL, stream(0))
+
+
+# --- the loss, with networks that are known ---
+
+
+def parts(
+    n: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Generator]:
+    x = torch.from_numpy(rng.uniform(-1, 1, (n, 1, 8, 8)).astype(np.float32))
+    y = torch.from_numpy(rng.integers(0, 10, n))
+    return x, y, noise_schedule(TINY).alphas_cumprod, torch.Generator().manual_seed(int(rng.integers(2**60)))
+
+
+def network(f: Callable[..., torch.Tensor]) -> Any:
+    return lambda x_t, t, class_labels: SimpleNamespace(sample=f(x_t, t, class_labels))
+
+
+def test_noise_is_mixed_in_as_stated(rng: np.random.Generator) -> None:
+    """A network that solves x_t = sqrt(abar) x + sqrt(1 - abar) eps for eps has no loss."""
+    x, y, abar, generator = parts(64, rng)
+
+    def solver(x_t: torch.Tensor, t: torch.Tensor, _: torch.Tensor, shift: float = 0.0) -> torch.Tensor:
+        a = abar[t].view(-1, 1, 1, 1)
+        return (x_t - (a.sqrt() + shift) * x) / (1 - a).sqrt()
+
+    loss = denoising_loss(network(solver), TINY, x, y, abar, generator)
+    assert loss < FLOAT32
+    control = denoising_loss(network(lambda *a: solver(*a, shift=0.1)), TINY, x, y, abar, generator)
+    assert control > 1e-3
+
+
+def test_knowing_nothing_costs_one(rng: np.random.Generator) -> None:
+    x, y, abar, generator = parts(8, rng)
+
+    def loss(_: np.random.Generator, size: int) -> np.ndarray:
+        nothing = network(lambda x_t, t, c: torch.zeros_like(x_t))
+        return np.array([float(denoising_loss(nothing, TINY, x, y, abar, generator)) for _ in range(size)])
+
+    assert_exact(loss, 1.0, rng, 1000, control=0.9)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3, 1.0])
+def test_dropped_labels_become_the_null_class(dropout: float, rng: np.random.Generator) -> None:
+    """Label `classes`, the one after the last: what the filter's latents are read at."""
+    family = Diffusion(**{**vars(TINY), "label_dropout": dropout})
+    seen: list[torch.Tensor] = []
+
+    def listen(x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        seen.append(labels)
+        return x_t
+
+    x, y, abar, generator = parts(400, rng)
+    denoising_loss(network(listen), family, x, y, abar, generator)
+    (labels,) = seen
+    null = labels == 10
+    assert (labels[~null] == y[~null]).all()
+    assert abs(float(null.float().mean()) - dropout) <= 6 * np.sqrt(dropout * (1 - dropout) / 400)
+
+
+def test_network_knows_one_class_more() -> None:
+    assert build_unet(TINY, torch.Generator()).class_embedding.weight.shape[0] == 11
+
+
+def test_timesteps_cover_the_whole_schedule(rng: np.random.Generator) -> None:
+    x, y, abar, generator = parts(4000, rng)
+    seen: list[torch.Tensor] = []
+
+    def listen(x_t: torch.Tensor, t: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        seen.append(t)
+        return x_t
+
+    denoising_loss(network(listen), TINY, x, y, abar, generator)
+    assert seen[0].min() < 20
+    assert seen[0].max() > 979
+    assert len(abar) == 1000
+    assert (abar.diff() < 0).all()
+
+
+# --- batches ---
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 3), (12, 4), (5, 64), (1, 1)])
+def test_every_index_in_every_epoch(n: int, size: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    b = min(size, n)
+    per_epoch = -(-n // b)
+    drawn = list(islice(batches(n, size, generator), 3 * per_epoch))
+    assert all(len(batch) == b for batch in drawn)
+    for epoch in range(3):
+        indices = torch.cat(drawn[epoch * per_epoch : (epoch + 1) * per_epoch])
+        assert set(indices.tolist()) == set(range(n))
+
+
+def test_epochs_are_shuffled() -> None:
+    drawn = list(islice(batches(100, 100, torch.Generator().manual_seed(0)), 2))
+    assert drawn[0].tolist() != drawn[1].tolist() != list(range(100))
