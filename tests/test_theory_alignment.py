@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import angle
@@ -89,6 +89,7 @@ def leaked(theta, rank, noise, L, dim):
 
 
 @given(angle, st.floats(0, 1), st.floats(0, 0.5), st.integers(1, 3))
+@settings(max_examples=40)
 def test_leakage_ole_is_that_of_the_leaked_covariances(theta, noise, eps, rank):
     dim, n = 2 * rank + 3, 11
     path = leakage_ole(dim, rank, n, theta, noise, eps, 3)

@@ -3,7 +3,7 @@
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -50,6 +50,7 @@ spectra = arrays(float, st.integers(1, 9), elements=st.floats(1e-6, 1e3))
 
 
 @given(spectra, st.integers(1, 12), st.floats(1e-6, 1e6))
+@settings(max_examples=40)
 def test_scale_zeros_and_multiplicity(sigma, n, factor):
     value = deterministic_equivalent(sigma, n)
     assert close(deterministic_equivalent(sigma * factor, n) / (np.sqrt(factor) * value), 1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import angle, noises, shapes, sizes
@@ -59,6 +59,7 @@ def test_rank_one_special_values():
 
 
 @given(shapes(), noises, sizes, st.integers(0, 5), st.floats(0, 1))
+@settings(max_examples=40)
 def test_ole_falls_as_an_angle_opens(shape, noise, n, i, part):
     dim, angles = shape
     wider = angles.copy()

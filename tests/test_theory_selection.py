@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tolerances import FLOAT64, INTEGRAL, assert_asymptotic, close
@@ -76,6 +76,7 @@ def test_kept_moments_low_noise_at_right_angles():
 
 
 @given(st.floats(0.2, np.pi / 2), st.floats(0.05, 2), st.integers(1, 6), st.floats(0.01, 0.99))
+@settings(max_examples=40)
 def test_selection_stretches_own_and_shrinks_other(angle, noise, rank, fraction):
     _, own, other = kept_moments(angle, noise, rank, fraction)
     assert own >= 1 - FLOAT64
