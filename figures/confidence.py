@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from figures.records import World
-from figures.style import WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new, seeds_of
+from figures.style import WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new, seeds_of, stretched
 
 __all__ = ["WORLDS", "draw"]
 
@@ -20,6 +20,8 @@ def draw(worlds: dict[str, World]) -> Figure:
         lines = [bars(ax, range(world.last + 1), values, p) for p, values in parts.items()]
         handles += [*lines, floor_line(ax, real, "held-out real data")]
         fit_y(ax, [*parts.values(), real])
+        if "digits" not in world.name:
+            stretched(ax)
         generations(ax, world.last)
         ax.set_title(WORLD_NAMES[world.name])
         ax.set_ylabel("mean log-odds of own label (nats)")
@@ -27,7 +29,8 @@ def draw(worlds: dict[str, World]) -> Figure:
         figure,
         "Confidence by generation",
         "Log-odds log p/(1 - p) of the label a sample was made for, under the probe fitted once on real data and "
-        "generation 0's latents (digits: flattened, clean input, null label). " + seeds_of(worlds.values()),
+        "generation 0's latents (digits: flattened, clean input, null label). Upper axes: logarithmic beyond 5. "
+        + seeds_of(worlds.values()),
         worlds.values(),
         handles,
         4,

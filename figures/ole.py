@@ -1,5 +1,6 @@
 """Does OLE rise as a loop degrades? It depends on the timestep, on the regime, and on whether OLE is normalised."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from figures.records import World, ole_at
@@ -41,7 +42,7 @@ def draw(worlds: dict[str, World]) -> Figure:
             handles.append(floor_line(ax, real / real, "held-out real data"))
             generations(ax, world.last)
             ax.label_outer()
-        fit_y(row[0], drawn)
+        fit_y(row[0], [*drawn, np.ones(world.n)])
         row[0].set_ylabel(f"{WORLD_NAMES[world.name]}\n{KINDS[kind]}")
     n = next(iter(worlds.values())).settings["preset"]["world"]["ole_per_class"]
     return finish(

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures.records import World, ole_at
-from figures.style import WORLD_NAMES, finish, interval, new, seeds_of
+from figures.style import WORLD_NAMES, finish, fit_y, interval, new, seeds_of
 
 __all__ = ["WORLDS", "draw"]
 
@@ -30,15 +30,17 @@ def draw(worlds: dict[str, World]) -> Figure:
     for row, world in zip(axes, worlds.values(), strict=True):
         steps = world.settings["preset"]["world"]["ole_timesteps"]
         for ax, (kind, latent) in zip(row, COLUMNS, strict=True):
+            parts: list[np.ndarray] = []
             for mode, (colour, marker, label) in INPUTS.items():
                 at = {"kind": kind, "input": mode, "latent": latent}
                 values = np.transpose([read(world, timestep=t, **at) for t in steps])
+                parts.append(values)
                 mean, low, high = interval(values)
                 handles += ax.plot(steps, mean, color=colour, marker=marker, label=label)
                 if world.n > 1:
                     ax.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
             ax.set_title(f"{NAMES[kind]}, {NAMES[latent]}")
-            ax.set_ylim(bottom=0)
+            fit_y(ax, parts)
             ax.set_xticks([0, 250, 500, 750, 1000])
         row[0].set_ylabel(f"{WORLD_NAMES[world.name]}\nOLE (units of the latents)")
         row[2].set_ylabel("OLEn (no unit)")

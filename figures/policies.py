@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from figures.records import World
 from figures.style import (
@@ -30,6 +31,7 @@ METRICS = {
     "accuracy": "label accuracy",
     "variance_ratio": "variance / real",
 }
+UNIT = (-0.03, 1.012)  # the axis of a share
 LOG = ("frechet", "variance_ratio")
 
 
@@ -72,11 +74,13 @@ def panel(ax: Axes, world: World, metric: str) -> None:
 def limit_x(ax: Axes, parts: list[np.ndarray], log: bool) -> None:
     """`fit_y` for a horizontal axis."""
     probe = Figure().subplots()
-    fit_y(probe, parts, log, *(() if log else (0.0, 1.03)))
+    fit_y(probe, parts, log, *(() if log else UNIT))
     ax.set_xscale("log" if log else "linear")
     ax.set_xlim(probe.get_ylim())
     if log:
         plain_logarithms(ax, "x")
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(4, prune="lower"))
 
 
 def draw(worlds: dict[str, World]) -> Figure:
@@ -105,7 +109,8 @@ def caption(worlds: dict[str, World]) -> str:
     return (
         f"{one['n']} generated against {one['n_reference']} real reference samples in the feature space {space} "
         "(distance in its squared units, log axis; variance within classes, over that of real data, log axis); "
-        "label accuracy by another classifier. Dashed grey: real data against real data. ACU trains on everything, all others on "
-        f"N = {world.settings['preset']['budget']}. {seeds_of(worlds.values())} Ticks: single seeds. Intervals may run "
-        "beyond an axis; those of log axes are of logarithms."
+        "label accuracy by another classifier. Dashed grey: real data against real data. ACU trains on everything, all "
+        f"others on N = {world.settings['preset']['budget']}. {seeds_of(worlds.values())} Ticks: single seeds. "
+        "Intervals may run beyond an axis; those of log axes are of logarithms. Verdicts stand on "
+        "differences paired by seed, which are tighter."
     )

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from figures.policies import LOG, METRICS, WORLDS, caption
+from figures.policies import LOG, METRICS, UNIT, WORLDS, caption
 from figures.records import World
 from figures.style import LOOKS, WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new
 
@@ -23,7 +23,7 @@ def draw(worlds: dict[str, World]) -> Figure:
             parts = {p: world.values(p, lambda m, metric=metric: m[metric]) for p in policies}  # type: ignore[misc]
             handles += [bars(ax, range(world.last + 1), values, p, log) for p, values in parts.items()]
             handles.append(floor_line(ax, floor, "real against real data", log))
-            fit_y(ax, [*parts.values(), floor], log, *(() if log else (0.0, 1.03)))
+            fit_y(ax, [*parts.values(), floor], log, *(() if log else UNIT))
             generations(ax, world.last)
             ax.set_title(METRICS[metric])
         row[0].set_ylabel(WORLD_NAMES[world.name])
@@ -32,4 +32,5 @@ def draw(worlds: dict[str, World]) -> Figure:
         "Policies by generation",
         caption(worlds).replace(" Ticks: single seeds.", ""),
         worlds.values(),
+        handles,
     )

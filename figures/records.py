@@ -123,13 +123,14 @@ class Shelf:
         stale: set[str] = set()
         for path in sorted(self.root.glob(f"{row.name}-seed*-*/")):
             folder = RunFolder(path)
-            reason = outdated(folder, row) or unfinished(folder, row)
-            if outdated(folder, row) and self.any_source and not unfinished(folder, row):
-                stale.add(group_of(folder))
-            elif reason:
+            old = outdated(folder, row)
+            reason = (not self.any_source and old) or unfinished(folder, row)
+            if reason:
                 self.aside[path.name] = reason
                 continue
             groups.setdefault(group_of(folder), []).append(folder)
+            if old:
+                stale.add(group_of(folder))
         if not groups:
             return None
         best = max(groups, key=lambda key: (key not in stale, max(map(written, groups[key]))))

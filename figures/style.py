@@ -30,6 +30,7 @@ __all__ = [
     "floor_line",
     "generations",
     "fit_y",
+    "stretched",
     "seeds_of",
 ]
 
@@ -52,6 +53,7 @@ RC: Any = {
 }
 
 FLOOR = "#8a8a8a"
+FEW = 5  # seeds: so many are all kept within the axes
 APART = 0.035  # of a generation, between policies
 
 
@@ -107,8 +109,12 @@ def finish(
 ) -> Figure:
     """Title, one legend of the `handles` of all panels, the panels, caption; smoke and stale records are named."""
     worlds = list(worlds)
-    title += " — SMOKE records, they decide nothing" if any(w.smoke for w in worlds) else ""
-    title += " — STALE: made by another source" if any(w.stale for w in worlds) else ""
+    if any(w.smoke for w in worlds):
+        title += " — smoke"
+        caption = f"Smoke records: hardly trained, two seeds, they decide nothing. {caption}"
+    if any(w.stale for w in worlds):
+        title += " — stale"
+        caption = f"Stale records: made by another source than today's. {caption}"
     colour = "#a00000" if any(w.smoke or w.stale for w in worlds) else "black"
     width, height = (float(a) for a in figure.get_size_inches())
     lines = textwrap.wrap(caption, int(width * 15.5))
@@ -182,13 +188,15 @@ def generations(axes: Axes, last: int, first: int = 0) -> None:
 def fit_y(
     axes: Axes, parts: Sequence[np.ndarray], log: bool = False, least: float = -np.inf, most: float = np.inf
 ) -> None:
-    """Limits that hold every seed's value in `parts`, and of the intervals as much as doubles that range.
+    """Limits that hold every seed's value in `parts` (of many seeds, the mean), and of the intervals as much as
+    doubles that range.
 
-    With two or three seeds an interval can be tenfold the values: the axis stays readable, the band runs out of it.
+    With two or three seeds an interval can be tenfold the values: the axis stays readable, the bar runs out of it.
     """
     scale = np.log if log else np.asarray
     values = [np.atleast_1d(scale(part)) for part in parts]
-    lowest, highest = min(v.min() for v in values), max(v.max() for v in values)
+    held = [v if len(v) <= FEW else v.mean(axis=0) for v in values]
+    lowest, highest = min(float(v.min()) for v in held), max(float(v.max()) for v in held)
     span = max(highest - lowest, 0.05)
     ends = [e for v in values if len(v) > 1 for e in interval(v)[1:]]
     low = max(min([lowest, *(float(np.min(e)) for e in ends)]), lowest - span / 2) - 0.05 * span
@@ -199,6 +207,15 @@ def fit_y(
         plain_logarithms(axes)
     else:
         axes.set_ylim(max(low, least), min(high, most))
+
+
+def stretched(axes: Axes) -> None:
+    """An axis that is linear near zero and logarithmic beyond 5: shows a fall of 1 beside a rise of 40."""
+    low, high = axes.get_ylim()
+    axes.set_yscale("asinh", linear_width=5.0)
+    ticks = [t for t in (-50, -20, -10, -5, 0, 2, 5, 10, 20, 50, 100) if low <= t <= high]
+    axes.set_yticks(ticks, [str(t) for t in ticks])
+    axes.set_ylim(low, high)
 
 
 def plain_logarithms(axes: Axes, which: str = "y") -> None:
