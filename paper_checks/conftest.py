@@ -1,15 +1,18 @@
 """Runs the loops once, collects the evidence of every check, prints and writes the verdicts at the end."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from paper_checks.claims import LOOPS
+from paper_checks.claims import LOOPS, claim
 from paper_checks.measures import Run
+from paper_checks.statistics import HOLDS
 from paper_checks.verdicts import Evidence, print_table, write_verdicts
 from sims.presets import evidence_preset
 from sims.sweep import Job, run_all
+from tests.tolerances import Estimate
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "out" / "verdicts.json"
@@ -70,6 +73,27 @@ def runs(request: pytest.FixtureRequest, smoke: bool, seed: int) -> dict[str, li
     with capture.global_and_fixture_disabled():
         folders = run_all(jobs, RUNS, request.config.getoption("--processes"))
     return {w: [Run.read(folders[j]) for j in jobs if j.preset == p.name] for w, p in presets.items()}
+
+
+@pytest.fixture
+def conclude(report: list[Evidence], seed: int) -> Callable[..., None]:
+    """Put evidence on a statement of the theory into the report, and insist on the verdict mathematics demands."""
+
+    def add(
+        name: str,
+        verdict: str,
+        value: float,
+        demanded: str = HOLDS,
+        around: Estimate | None = None,
+        world: str = "theory",
+    ) -> None:
+        ci = (
+            None if around is None else (around.mean - 1.96 * around.error, around.mean + 1.96 * around.error)
+        )
+        report.append(Evidence(claim(name), world, verdict, float(value), ci, (seed,)))
+        assert verdict == demanded, f"{name}: {verdict} at {value}"
+
+    return add
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
