@@ -117,11 +117,12 @@ def main(
     for name in FIGURES if "all" in names else dict.fromkeys(names):
         try:
             click.echo(f"{name}: {draw(name, shelf, out)}")
-        except ValueError as error:
+        except (ValueError, KeyError) as error:
             failed += 1
-            click.echo(f"{name}: not drawn: {error}", err=True)
-    for folder, why in shelf.aside.items() if not failed else ():
-        click.echo(f"put aside: {folder} ({why})", err=True)
+            why = f"the records have no {error}" if isinstance(error, KeyError) else error
+            click.echo(f"{name}: not drawn: {why}", err=True)
+    for line in shelf.put_aside() if not failed else ():
+        click.echo(f"put aside: {line}", err=True)
     sys.exit(1 if failed else 0)
 
 

@@ -5,6 +5,8 @@ makes the kept variance grow all the same. Lines are theory.selection.runaway (i
 the simulated loops: the variance kept at generation k is that of the samples made from it, over `shrink`.
 """
 
+from functools import cache
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -44,11 +46,18 @@ def share(ax: Axes, world: World, shrink: float) -> None:
     ax.set_ylabel("share of real data kept")
 
 
+@cache
+def kept(rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fractions, closer together near 1 where the curves bend, and the moments kept."""
+    q = np.append(np.geomspace(0.01, 0.7, 20), 1 - 0.3 * np.linspace(1, 0, 16)[1:] ** 2)
+    _, m_A, m_B = kept_moments(ANGLE, NOISE, rank, q)
+    return q, np.asarray(m_A), np.asarray(m_B)
+
+
 def moments(ax: Axes) -> None:
     """m_A (solid) and m_B (dashed) against the fraction kept."""
-    q = np.geomspace(0.01, 1, 120)
     for r, colour in RANKS.items():
-        _, m_A, m_B = kept_moments(ANGLE, NOISE, r, q)
+        q, m_A, m_B = kept(r)
         ax.plot(q, m_A, color=colour, label=f"r = {r}")
         ax.plot(q, m_B, color=colour, linestyle=(0, (4, 1.5)))
     ax.axhline(1, color="#8a8a8a", linewidth=1)

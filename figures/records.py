@@ -122,7 +122,11 @@ class Shelf:
         groups: dict[str, list[RunFolder]] = {}
         stale: set[str] = set()
         for path in sorted(self.root.glob(f"{row.name}-seed*-*/")):
-            folder = RunFolder(path)
+            try:
+                folder = RunFolder(path)
+            except ValueError as error:
+                self.aside[path.name] = str(error)
+                continue
             old = outdated(folder, row)
             reason = (not self.any_source and old) or unfinished(folder, row)
             if reason:
@@ -151,30 +155,38 @@ class Shelf:
                 self.aside[folder.path.name] = "a seed of another root seed, or none of the preset's"
         return own or block
 
+    def put_aside(self) -> list[str]:
+        """Which folders were left out and why, a line for each reason."""
+        reasons = dict.fromkeys(self.aside.values())
+        named = {why: [name for name, reason in self.aside.items() if reason == why] for why in reasons}
+        return [f"{names[0]}{others(len(names) - 1)}: {why}" for why, names in named.items()]
+
     def missing(self, names: Sequence[str]) -> str:
         """What is missing, what was put aside, and what to type."""
         smoke = self.size == "smoke"
         rows = [evidence_preset(name, smoke) for name in names if self.world(name, smoke) is None]
         seed = rows[0].seeds[0] + ROOT_SEEDS * (self.seed or 0)
-        aside = [f"  put aside: {name} ({why})" for name, why in self.aside.items()]
-        more = [f"  and {len(aside) - 5} more"] if len(aside) > 5 else []
         makes = "make evidence SIZE=smoke (about a minute)" if smoke else "make evidence (about ten minutes)"
         less = "" if self.size != "auto" else ", make evidence SIZE=smoke smoke records (about a minute)"
         return "\n".join(
             [
                 f"no current, finished records of {', '.join(r.name for r in rows)} in {self.root}/",
-                *aside[:5],
-                *more,
+                *(f"  put aside: {line}" for line in self.put_aside()),
                 f"  {makes} makes them{less}; one run at a time: python -m sims {rows[0].name} --seed {seed}",
             ]
         )
+
+
+def others(n: int) -> str:
+    """How many more."""
+    return f" and {n} more" if n else ""
 
 
 def outdated(folder: RunFolder, row: Preset) -> str:
     """In what the folder's settings differ from those a run would have today ("" if in nothing)."""
     nothing = Pool(np.zeros((1, 1)), np.zeros(1, dtype=int))
     today = run_settings(row, folder.settings["seed"], nothing)  # the data follow from the rest
-    differs = [k for k, v in today.items() if k != "data" and folder.settings[k] != v]
+    differs = [k for k, v in today.items() if k != "data" and folder.settings.get(k) != v]
     return f"made with other {' and '.join(differs)}" if differs else ""
 
 

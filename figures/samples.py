@@ -5,6 +5,7 @@ column is the same draw from two models.
 """
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,6 +19,7 @@ __all__ = ["WORLDS", "draw", "sheet"]
 
 WORLDS = ("digits-weak", "digits-strong")
 POLICIES = ("SYN", "ACUR", "ACU-LSF")
+INK = colormaps["Greys"].with_extremes(bad="#e9eef2")  # a white sample shows on the ground between
 EACH = 4  # samples of each class
 
 
@@ -34,9 +36,7 @@ def sheet(pool: Pool, each: int = EACH) -> np.ndarray:
 
 def show(ax: Axes, image: np.ndarray) -> None:
     """A sheet as dark ink on white, without axes."""
-    ax.imshow(
-        np.ma.masked_invalid(image), cmap="Greys", vmin=-1, vmax=1, interpolation="nearest", aspect="equal"
-    )
+    ax.imshow(np.ma.masked_invalid(image), cmap=INK, vmin=-1, vmax=1, interpolation="nearest", aspect="equal")
     ax.grid(visible=False)
     ax.set_xticks([])
     ax.set_yticks([])
