@@ -19,8 +19,8 @@ RANKS = (1, 2, 4, 10)
 RHO = np.geomspace(0.02, 100, 200)
 SMALLEST = 1e-6  # of the lower axes
 EXACT = {"color": "#000000", "linewidth": 2.2, "label": "exact", "zorder": 3}
-THEOREM2 = {"color": "#D55E00", "linewidth": 1.8, "label": "Theorem 2 (upper)"}
-ORDERS = {1: ("#0072B2", "-"), 3: ("#009E73", (0, (4, 1.5)))}
+THEOREM2 = {"color": "#882255", "linewidth": 1.8, "label": "Theorem 2 (upper)"}
+ORDERS = {1: ("#56B4E9", "-"), 3: ("#44AA99", (0, (4, 1.5)))}
 
 
 def linear(ax: Axes, rho: np.ndarray) -> None:

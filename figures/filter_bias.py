@@ -18,7 +18,7 @@ from theory.selection import kept_moments, runaway
 __all__ = ["WORLDS", "draw"]
 
 WORLDS = ("runaway",)
-RANKS = {1: "#CC79A7", 2: "#0072B2", 4: "#009E73", 10: "#D55E00"}
+RANKS = {1: "#cbaadb", 2: "#9d6fbf", 4: "#6d3a96", 10: "#35104f"}  # no policy's colour
 ANGLE, NOISE = np.pi / 3, 0.3  # the analytic worlds'
 
 
@@ -28,7 +28,7 @@ def variance(ax: Axes, world: World, shrink: float) -> None:
     ax.plot(k, runaway(shrink, world.last)[0], color=LOOKS["ACU-LSF"].colour, label="top-N, theory")
     for policy in ("ACU-LSF", "ACUR"):
         simulated = world.values(policy, lambda m: m["variance_ratio"]) / shrink
-        bars(ax, k, simulated, policy, True, linestyle="", label=f"{policy}, simulated")
+        bars(ax, k, simulated, policy, True, apart=0.0, linestyle="", label=f"{policy}, simulated")
     ax.set_yscale("log")
     plain_logarithms(ax)
     ax.set_ylabel("kept variance / real")
@@ -41,7 +41,7 @@ def share(ax: Axes, world: World, shrink: float) -> None:
     ax.plot(k, 1 / (k + 1), color=LOOKS["ACUR"].colour, label="fair share 1/(k + 1)")
     for policy in ("ACU-LSF", "ACUR"):
         simulated = world.of(policy, lambda r: r["trained_on"]["share_real"], 1)
-        bars(ax, k, simulated, policy, linestyle="", label=f"{policy}, simulated")
+        bars(ax, k, simulated, policy, apart=0.0, linestyle="", label=f"{policy}, simulated")
     ax.set_ylim(-0.02, None)
     ax.set_ylabel("share of real data kept")
 
@@ -80,8 +80,8 @@ def draw(worlds: dict[str, World]) -> Figure:
     moments(c)
     for ax, first in ((a, 0), (b, 1)):
         generations(ax, world.last, first)
-    a.set_title("(a) the kept variance runs away")
-    b.set_title("(b) real data is left out")
+    a.set_title("(a) variance kept")
+    b.set_title("(b) real data kept")
     c.set_title("(c) one selection: own axes (—), other's (- -)")
     for ax in (a, b, c):
         ax.legend(fontsize=8)

@@ -1,4 +1,4 @@
-"""Does OLE rise as a loop degrades? It depends on the timestep, on the regime, and on whether OLE is normalised."""
+"""Does OLE rise as a loop degrades, at which timestep, in which regime, raw or normalised?"""
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from figures.style import WORLD_NAMES, finish, fit_y, interval, new, seeds_of
 __all__ = ["WORLDS", "draw"]
 
 WORLDS = ("digits-weak", "digits-strong")
-INPUTS = {"clean": ("#0072B2", "o", "clean input"), "noised": ("#D55E00", "s", "input noised to level t")}
+INPUTS = {"clean": ("#56B4E9", "o", "clean input"), "noised": ("#332288", "s", "input noised to level t")}
 COLUMNS = [(kind, latent) for kind in ("raw", "normalised") for latent in ("flattened", "pooled")]
 NAMES = {"raw": "OLE", "normalised": "OLEn", "flattened": "flattened", "pooled": "mean-pooled"}
 
@@ -37,6 +37,7 @@ def draw(worlds: dict[str, World]) -> Figure:
                 parts.append(values)
                 mean, low, high = interval(values)
                 handles += ax.plot(steps, mean, color=colour, marker=marker, label=label)
+                ax.plot(steps, values.T, color=colour, linewidth=0.7, alpha=0.45)
                 if world.n > 1:
                     ax.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
             ax.set_title(f"{NAMES[kind]}, {NAMES[latent]}")
@@ -49,7 +50,7 @@ def draw(worlds: dict[str, World]) -> Figure:
         figure,
         "OLE of real data against the timestep",
         f"Held-out real digits, {n} a class, through generation 0's bottleneck with the null label; one generation-0 "
-        "model a seed. " + seeds_of(worlds.values()),
+        "model a seed (thin lines). " + seeds_of(worlds.values()),
         worlds.values(),
         handles,
     )

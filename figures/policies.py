@@ -1,4 +1,4 @@
-"""Which policy is best in the end? It depends on how good generation 0 was."""
+"""Which policy is best in the end, and is it the same one whether generation 0 was weak or strong?"""
 
 from typing import Any
 
@@ -112,5 +112,5 @@ def caption(worlds: dict[str, World]) -> str:
         "label accuracy by another classifier. Dashed grey: real data against real data. ACU trains on everything, all "
         f"others on N = {world.settings['preset']['budget']}. {seeds_of(worlds.values())} Ticks: single seeds. "
         "Intervals may run beyond an axis; those of log axes are of logarithms. Verdicts stand on "
-        "differences paired by seed, which are tighter."
+        "differences paired by seed."
     )

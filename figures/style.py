@@ -148,8 +148,16 @@ def seeds_of(worlds: Iterable[World]) -> str:
     return f"Mean and 95% t-interval over seeds, n = {n}."
 
 
-def bars(axes: Axes, x: Any, values: np.ndarray, policy: str, log: bool = False, **kwargs: Any) -> Line2D:
-    """The mean of `values` (seeds, len(x)) with its interval, policies a little apart; `log`: interval of logs."""
+def bars(
+    axes: Axes,
+    x: Any,
+    values: np.ndarray,
+    policy: str,
+    log: bool = False,
+    apart: float = APART,
+    **kwargs: Any,
+) -> Line2D:
+    """The mean of `values` (seeds, len(x)) with its interval, policies `apart` in x; `log`: interval of logs."""
     look = LOOKS[policy]
     mean, low, high = (np.exp(a) for a in interval(np.log(values))) if log else interval(values)
     settings: dict[str, Any] = {
@@ -160,7 +168,7 @@ def bars(axes: Axes, x: Any, values: np.ndarray, policy: str, log: bool = False,
         "zorder": 3 if policy == "ACU-LSF" else 2,
         **kwargs,
     }
-    x = np.asarray(x) + APART * (list(LOOKS).index(policy) - 2.5)
+    x = np.asarray(x) + apart * (list(LOOKS).index(policy) - 2.5)
     line = axes.plot(x, mean, **settings)[0]
     if len(values) > 1:
         axes.vlines(x, low, high, color=look.colour, linewidth=1, alpha=0.7, zorder=settings["zorder"])
