@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import angle
-from tests.tolerances import assert_asymptotic, assert_exact, at_most, close
+from tests.tolerances import BIAS_LEAKAGE, BIAS_OVERLAP, assert_asymptotic, assert_exact, at_most, close
 from theory.alignment import (
     critical_leakage,
     leakage_angle,
@@ -42,7 +42,7 @@ def draw_overlap(dim, n, noise, rank):
 def test_overlap_against_simulation(rng):
     value = pca_overlap(100, 60, 0.6)
     control = 1 / (1 + 100 / 60 * 0.6**2)  # forgets the numerator
-    assert_asymptotic(draw_overlap(100, 60, 0.6, 2), value, 0.03, rng, 400, control)
+    assert_asymptotic(draw_overlap(100, 60, 0.6, 2), value, BIAS_OVERLAP, rng, 400, control)
 
 
 def test_overlap_limits():
@@ -111,7 +111,7 @@ def test_leakage_ole_against_simulation(rng):
         return norms[0] + norms[1] - norms[2]
 
     path = leakage_ole(24, 2, 40, 1.0, 0.2, 0.05, 2)
-    assert_asymptotic(draw, path[2], 0.01, rng, 400, control=path[0])
+    assert_asymptotic(draw, path[2], BIAS_LEAKAGE, rng, 400, control=path[0])
 
 
 @pytest.mark.parametrize("refit", ["mixture", "gaussian"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import signals
-from tests.tolerances import CONFIDENCE, FLOAT64, MP, ROUNDING, assert_exact, at_most, close
+from tests.tolerances import CONFIDENCE, FLOAT64, MP, ORDER_40, ROUNDING, assert_exact, at_most, close
 from theory.confidence import (
     bayes_error,
     confidence_bounds,
@@ -81,7 +81,7 @@ def test_bounds_enclose_and_tighten(rho, order):
 @given(signals(4, 5.0))
 def test_bounds_close_in_where_rho_is_small(rho):
     low, high = confidence_bounds(rho, 40)
-    assert high - low <= 1e-3
+    assert high - low <= ORDER_40
 
 
 @given(signals())

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from scipy.special import ellipe
 
 from tests.test_theory_ole import draw_ole
-from tests.tolerances import FLOAT64, INTEGRAL, assert_asymptotic, close
+from tests.tolerances import (
+    BIAS_FIRST_ORDER,
+    EXPONENT,
+    EXPONENT_SHARP,
+    FLOAT64,
+    INTEGRAL,
+    NEXT_ORDER,
+    assert_asymptotic,
+    close,
+)
 from theory.finite_size import first_correction
 from theory.nuclear_norm import chi_mean, deterministic_equivalent
 from theory.ole import exact_ole_rank_one, expected_ole, normalised_ole
@@ -38,9 +47,9 @@ def test_rates_against_the_chi_mean():
     n = np.array([10, 20, 40, 80])
     first = deterministic_equivalent(1.0, n) / chi_mean(n) - 1
     second = (deterministic_equivalent(1.0, n) + first_correction(1.0, n)) / chi_mean(n) - 1
-    assert np.abs(rates(first, n) + 1).max() <= 0.05
-    assert np.abs(rates(second, n) + 2).max() <= 0.1
-    assert close(first * 8 * n, 1, 0.05)
+    assert np.abs(rates(first, n) + 1).max() <= EXPONENT_SHARP
+    assert np.abs(rates(second, n) + 2).max() <= EXPONENT
+    assert close(first * 8 * n, 1, NEXT_ORDER)
 
 
 @pytest.mark.parametrize("theta", [0.1, 0.7, 1.4])
@@ -48,9 +57,9 @@ def test_rates_of_ole_against_the_exact_value(theta):
     n = np.array([10, 20, 40, 80, 160])
     exact = exact_ole_rank_one(n, theta)
     first, second = (expected_ole(2, n, theta, 0.0, first_order) / exact - 1 for first_order in (False, True))
-    assert np.abs(rates(first, n)[1:] + 1).max() <= 0.05
-    assert np.abs(rates(second, n)[1:] + 2).max() <= 0.1
-    assert np.abs(second[0]) <= 0.002
+    assert np.abs(rates(first, n)[1:] + 1).max() <= EXPONENT_SHARP
+    assert np.abs(rates(second, n)[1:] + 2).max() <= EXPONENT
+    assert np.abs(second[0]) <= BIAS_FIRST_ORDER[8]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +72,9 @@ def test_against_simulation_with_the_odd_mode_left_out_as_control(dim, n, angles
     s_2, theta = noise**2, np.asarray(angles)
     planes = (np.cos(theta / 2) ** 2 + s_2, np.sin(theta / 2) ** 2 + s_2, np.sin(theta) ** 2)
     odd = first_correction(spectrum, 2 * n, times, planes) - first_correction(spectrum, 2 * n, times)
-    bias = {20: 0.001, 8: 0.005, 6: 0.01}[n]
-    assert_asymptotic(draw_ole(dim, n, angles, noise), value, bias, rng, 60_000, control=value + odd)
+    assert_asymptotic(
+        draw_ole(dim, n, angles, noise), value, BIAS_FIRST_ORDER[n], rng, 60_000, control=value + odd
+    )
 
 
 def test_without_noise_right_angles_have_no_ole():

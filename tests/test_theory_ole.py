@@ -6,12 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import angle, noises, shapes, sizes
-from tests.tolerances import ROUNDING, assert_asymptotic, assert_exact, at_most, close
+from tests.tolerances import (
+    BIAS_OLE,
+    EXPONENT,
+    LIMIT,
+    ROUNDING,
+    TRIANGULAR_SLACK,
+    as_printed,
+    assert_asymptotic,
+    assert_exact,
+    at_most,
+    close,
+)
 from theory.nuclear_norm import chi_mean
 from theory.ole import corrected_bound, exact_ole_rank_one, expected_ole, normalised_ole, theorem1_bound
 from theory.subspaces import frames
 
-LIMIT = 1 - 1 / np.sqrt(2)
+CEILING = 1 - 1 / np.sqrt(2)
 
 
 def draw_ole(dim, n, angles, noise):
@@ -39,7 +50,7 @@ def draw_ole(dim, n, angles, noise):
 def test_against_simulation(dim, n, angles, noise, rng):
     value = expected_ole(dim, n, angles, noise)
     wrong = expected_ole(dim, n, np.minimum(np.asarray(angles) + 0.4, np.pi / 2), noise)
-    assert_asymptotic(draw_ole(dim, n, angles, noise), value, 0.005, rng, 400, control=wrong)
+    assert_asymptotic(draw_ole(dim, n, angles, noise), value, BIAS_OLE, rng, 400, control=wrong)
 
 
 @pytest.mark.parametrize(("n", "theta"), [(1, 0.4), (3, 1.0), (10, 0.2)])
@@ -54,8 +65,10 @@ def test_rank_one_special_values():
     flat = exact_ole_rank_one(1, np.pi / 2)
     assert abs(flat) <= ROUNDING  # one vector each, orthogonal: ||M||_* = a + b
     ratio = expected_ole(2, [10, 100, 1000], 0.7, 0.0) / exact_ole_rank_one([10, 100, 1000], 0.7) - 1
-    assert abs(ratio[0] - 0.026) < 0.001
-    assert np.abs(ratio * [10, 100, 1000] / ratio[0] / 10 - 1).max() < 0.1  # the error of B3 is of order 1/n
+    assert as_printed(ratio[0], "0.026")
+    assert (
+        np.abs(ratio * [10, 100, 1000] / ratio[0] / 10 - 1).max() < EXPONENT
+    )  # the error of B3 is of order 1/n
 
 
 @given(shapes(), noises, sizes, st.integers(0, 5), st.floats(0, 1))
@@ -68,7 +81,7 @@ def test_ole_falls_as_an_angle_opens(shape, noise, n, i, part):
     assert at_most(expected_ole(dim, n, wider, noise), expected_ole(dim, n, angles, noise), 10 * scale)
     assert at_most(corrected_bound(dim, n, wider, noise), corrected_bound(dim, n, angles, noise), 10 * scale)
     assert at_most(0, normalised_ole(dim, n, angles, noise))
-    assert at_most(normalised_ole(dim, n, angles, noise), LIMIT)
+    assert at_most(normalised_ole(dim, n, angles, noise), CEILING)
 
 
 @given(st.integers(1, 300), angle, angle)
@@ -85,13 +98,13 @@ def test_bounds_are_ordered(shape, noise, n):
     scale = dim * np.sqrt(n) * (1 + noise)
     assert at_most(tight, value, 10 * scale)
     if n >= 4 * dim:
-        assert corrected_bound(dim, n, angles, noise, rigorous=True) <= tight + 0.003 * scale
+        assert corrected_bound(dim, n, angles, noise, rigorous=True) <= tight + TRIANGULAR_SLACK * scale
 
 
 def test_corrected_bound_is_tight_in_the_limit():
     args = (10, 10**7, [0.4, 1.3], 0.3)
-    assert abs(corrected_bound(*args) / expected_ole(*args) - 1) <= 1e-4
-    assert abs(corrected_bound(*args, rigorous=True) / expected_ole(*args) - 1) <= 1e-4
+    assert abs(corrected_bound(*args) / expected_ole(*args) - 1) <= LIMIT
+    assert abs(corrected_bound(*args, rigorous=True) / expected_ole(*args) - 1) <= LIMIT
 
 
 @given(st.integers(1, 300), angle)
@@ -140,7 +153,7 @@ def test_theorem1_is_empty_beyond_a_few_degrees(r):
     degrees = np.linspace(0, 10, 201)
     bound = theorem1_bound(100, np.deg2rad(degrees)[:, None] * np.ones(r))
     zero = degrees[np.argmax(bound < 0)]
-    assert abs(zero - {4: 4.7, 10: 7.3}[r]) <= 0.05
+    assert as_printed(zero, {4: "4.7", 10: "7.3"}[r])
     assert (bound[degrees > zero] < 0).all()
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, gamma, kv
 
 from tests.strategies import angle_sets, noises, signals
-from tests.tolerances import FLOAT64, INTEGRAL, assert_exact, at_most, close
+from tests.tolerances import FLOAT64, INTEGRAL, POINT, assert_exact, at_most, close
 from theory.confidence import (
     bayes_error,
     expected_confidence,
@@ -109,7 +109,7 @@ def test_probe_on_any_gaussian_data_with_a_mean(rng):
 
 def test_probe_of_a_point_far_away_is_the_sigmoid():
     Q, mean = np.diag([1.0, -1.0]), np.array([2.0, 1.0])
-    assert close(gaussian_probe_confidence(Q, 1e-14 * np.eye(2), mean), 1 / (1 + np.exp(-1.5)), 1e-6)
+    assert close(gaussian_probe_confidence(Q, 1e-14 * np.eye(2), mean), 1 / (1 + np.exp(-1.5)), POINT)
 
 
 @pytest.mark.parametrize(("shape", "rate"), [(0.5, 1e-6), (0.5, 1e6), (3.0, 1.0), (32.0, 1e-3), (32.0, 50.0)])

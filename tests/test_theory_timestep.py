@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scipy.integrate import dblquad
 
-from tests.tolerances import BATCHES, INTEGRAL, STANDARD_ERRORS, close
+from tests.tolerances import (
+    BATCHES,
+    CONTROL,
+    EXPONENT_SHARP,
+    INTEGRAL,
+    LAW,
+    LAW_SMALL,
+    NEAR_LIMIT,
+    STANDARD_ERRORS,
+    close,
+)
 from theory.timestep import _wrong, csnr, optimal_time, small_floor_law
 
 
@@ -35,7 +45,7 @@ def test_csnr_against_simulation(w, dim, rank, floor, rng):
 
     value = csnr(w, dim, rank, floor)
     assert off(value) <= STANDARD_ERRORS
-    assert off(1.2 * value) >= 12
+    assert off(1.2 * value) >= CONTROL
 
 
 @pytest.mark.parametrize("s_2", [0.04, 1.0])
@@ -51,7 +61,7 @@ def test_wrong_posterior_against_quadrature(s_2):
 def test_limits():
     r, d, delta = 2, 9, 0.1
     assert close(csnr(0.0, d, r, delta), r * (1 + delta**2) / ((d - r) * delta**2))  # h = x_0
-    assert close(csnr(1e4, d, r, delta), 1, 1e-2)  # the posterior is even, and the floor has gone
+    assert close(csnr(1e4, d, r, delta), 1, NEAR_LIMIT)  # the posterior is even, and the floor has gone
     assert csnr([0.1, 1.0], [[8], [9]], r, delta).shape == (2, 2)
     assert isinstance(csnr(0.1, 8, 2, 0.1), float)
 
@@ -76,20 +86,20 @@ def test_law_and_its_rate(rank):
     floors = np.array([1e-3, 1e-4, 1e-5])
     error = np.log(optimal_time(2 * rank, rank, floors) / small_floor_law(2 * rank, rank, floors))
     slopes = np.diff(np.log(np.abs(error))) / np.diff(np.log(floors))
-    assert np.abs(slopes - 2 * rank / (rank + 4)).max() <= 0.05
+    assert np.abs(slopes - 2 * rank / (rank + 4)).max() <= EXPONENT_SHARP
 
 
 def test_law_counts_the_floor_in_the_other_plane():
     """d - r, not d - 2r: the control is the law as first written down."""
     value, law = optimal_time(16, 4, 1e-4), small_floor_law(16, 4, 1e-4)
     without = law * (8 / 12) ** (1 / 8)
-    assert abs(value / law - 1) < 2e-4
-    assert abs(value / without - 1) > 0.04
+    assert abs(value / law - 1) < LAW_SMALL
+    assert abs(value / without - 1) > 100 * LAW_SMALL
 
 
 def test_law_is_near_at_small_floors():
     for rank in (1, 2, 4):
-        assert abs(optimal_time(64, rank, 0.01) / small_floor_law(64, rank, 0.01) - 1) <= 0.02
+        assert abs(optimal_time(64, rank, 0.01) / small_floor_law(64, rank, 0.01) - 1) <= LAW
 
 
 @pytest.mark.parametrize(

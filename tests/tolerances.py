@@ -96,6 +96,32 @@ def assert_asymptotic(
     assert gap >= CONTROL * found.error, f"control {control} is too near: {found.error} s.e., bias {bias}"
     assert not agrees_within_bias(found, control, bias), f"{found.mean} accepts the control {control}"
 
+
+# of theory: asymptotic values, each beside the relative bias it may have
+BIAS_OLE = 0.005  # deterministic equivalent, dim and n from about 30 on
+BIAS_FIRST_ORDER = {20: 0.001, 8: 0.005, 6: 0.01}  # with its correction, by n
+BIAS_QUANTILE = 0.01  # batches of 2000 that use their own quantile as threshold
+BIAS_POOL = 0.002  # pools of 4000 against the infinite sample
+BIAS_LEAKAGE = 0.01  # deterministic equivalent at dim 24, n 40
+BIAS_OVERLAP = 0.03  # PCA overlap at dim 100, n 60
+TRIANGULAR_SLACK = 0.003  # what the deterministic equivalent may lack to a rigorous bound, of dim sqrt(n)
+LIMIT = 1e-4  # a limit approached like 1/K, at K = 1e5 or beyond
+NEAR_LIMIT = 1e-2  # a limit approached from afar
+EXPONENT = 0.1  # half-width of an exponent read from exact values, the next order showing
+EXPONENT_SHARP = 0.05  # the same where the next order is far
+NEXT_ORDER = 0.05  # relative size of the next order at n = 10
+LAW = 0.02  # small-floor law at floor 0.01, dim 64
+LAW_SMALL = 2e-4  # small-floor law at floor 1e-4, r = 4
+ORDER_40 = 2e-3  # width of the confidence bounds of order 40 at rho <= 5, r <= 4
+POINT = 1e-6  # a distribution of width 1e-7 against the point it stands for
+VIOLATION = 1e-4  # a refutation is far more than rounding
+
+
+def as_printed(value: float, text: str) -> bool:
+    """`value` rounds to the number printed: half a unit of its last digit."""
+    return abs(value - float(text)) <= 0.5 * 10.0 ** -len(text.partition(".")[2]) * (1 + ROUNDING)
+
+
 # of lsf
 GRAM = 1e-6  # nuclear norms by Gram matrices, over the sum of singular values: each may lose sqrt(eps)
 FALSE_ALARM = 1e-7  # level of a distribution test of kept scores against real ones

@@ -29,7 +29,7 @@ from theory.nuclear_norm import edge
 
 __all__ = ["first_correction"]
 
-_STEP, _REACH = 0.25, 62.0
+_STEP, _REACH, _TINY = 0.25, 62.0, 1e-60
 
 
 def first_correction(eigenvalues: Any, n: Any, multiplicity: Any = None, planes: Any = None) -> Real:
@@ -47,10 +47,11 @@ def first_correction(eigenvalues: Any, n: Any, multiplicity: Any = None, planes:
     sigma = np.atleast_1d(non_negative("eigenvalues", eigenvalues))
     count = np.atleast_1d(non_negative("multiplicity", 1.0 if multiplicity is None else multiplicity))
     N = positive("n", n)[..., None]
-    sigma, count = np.broadcast_arrays(sigma, np.where(sigma > 0, count, 0.0))
+    seen = sigma > _TINY * sigma.max(axis=-1, keepdims=True)
+    sigma, count = np.broadcast_arrays(sigma, np.where(seen, count, 0.0))
     top = sigma.max(axis=-1, keepdims=True)
     top = np.where(top > 0, top, 1.0)
-    sigma = np.where(sigma > 0, sigma / top, 1.0)
+    sigma = np.where(count > 0, sigma / top, 1.0)
     high, low, sin_2 = (0.0, 1.0, 0.0) if planes is None else planes
     odd = (np.asarray(high) / top, np.asarray(low) / top, np.asarray(sin_2) / top**2)
     return plain((np.sqrt(top) * _integral(sigma, count, N, odd))[..., 0])

@@ -25,6 +25,7 @@ from theory.checks import Array, Real, bisect, non_negative, plain, positive, wh
 __all__ = ["deterministic_equivalent", "chi_mean", "triangular_bound", "edge"]
 
 _STEP = 0.5  # exp(-2 pi^2/h) = 7e-18
+_TINY = 1e-60  # of the largest eigenvalue: counts for nothing, its square root being 1e-30
 _REACH = 62.0  # both ends of the integrand have fallen to exp(-31) of the whole
 
 
@@ -48,10 +49,11 @@ def deterministic_equivalent(eigenvalues: Any, n: Any, multiplicity: Any = None)
     sigma = np.atleast_1d(non_negative("eigenvalues", eigenvalues))
     count = np.atleast_1d(non_negative("multiplicity", 1.0 if multiplicity is None else multiplicity))
     N = positive("n", n)[..., None]
-    sigma, count = np.broadcast_arrays(sigma, np.where(sigma > 0, count, 0.0))
+    seen = sigma > _TINY * sigma.max(axis=-1, keepdims=True)
+    sigma, count = np.broadcast_arrays(sigma, np.where(seen, count, 0.0))
     scale = sigma.max(axis=-1, keepdims=True)
     scale = np.where(scale > 0, scale, 1.0)
-    sigma = np.where(sigma > 0, sigma / scale, 1.0)  # zeros carry the count 0 from here on
+    sigma = np.where(count > 0, sigma / scale, 1.0)  # zeros carry the count 0 from here on
     return plain((np.sqrt(scale) * _integral(sigma, count, N))[..., 0])
 
 
