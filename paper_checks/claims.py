@@ -93,13 +93,24 @@ THEOREMS = [
     ),
 ]
 
+DEGRADES = (
+    "Under SYN the OLE of the latents rises with the generation (D: slope of OLE_k / OLE_real; clean x, null label, "
+    "t = 200, equal n a class)"
+)
+
 LOOP_CLAIMS = [
     *rows(
-        ("raw", "normalised", "raw, mean-pooled", "normalised, mean-pooled"),
+        ("raw", "normalised"),
         id="latent-degrades",
         place=NOTES,
-        statement="Under SYN the OLE of the latents rises with the generation "
-        "(D: slope of OLE_k / OLE_real; clean x, null label, t = 200, equal n a class)",
+        statement=DEGRADES,
+    ),
+    *rows(
+        ("raw, mean-pooled", "normalised, mean-pooled"),
+        id="latent-degrades",
+        place=NOTES,
+        worlds=IMAGES,
+        statement=DEGRADES,
     ),
     *rows(
         (
@@ -412,9 +423,38 @@ CORRECTIONS = [
 
 CLAIMS = (*THEOREMS, *LOOP_CLAIMS, *CORRECTIONS)
 
-EXPECTED: dict[tuple[str, str], str] = {}
-"""Verdicts expected with a wide berth, by (row, world): the suite is red if one is missed. Set from a pilot on seeds
-that the report does not use, where its mean lay at least 3 s.d. beyond the margin."""
+PILOT = {
+    "digits-weak": {
+        "latent-degrades [raw, mean-pooled]": "holds",
+        "lsf-best-fid [against SYN]": "holds",
+        "lsf-best-precision [accuracy, against SYN]": "holds",
+        "lsf-best-precision [accuracy, against ACUR]": "holds",
+        "lsf-recall-near-acu": "fails",
+        "top-n-starves-classes [global quota]": "holds",
+    },
+    "digits-strong": {
+        "filter-keeps-real [global quota, own pool]": "fails",
+        "filter-keeps-real [class quota, own pool]": "fails",
+        "lsf-best-fid [against ACUR]": "fails",
+        "lsf-recall-near-acu": "fails",
+        "syn-collapses": "holds",
+        "top-n-narrows": "holds",
+        "top-n-starves-classes [global quota]": "holds",
+    },
+    **{
+        world: {
+            "filter-keeps-real [global quota, own pool]": "fails",
+            "lsf-best-fid [against ACUR]": "fails",
+            "lsf-best-precision [k-NN, against ACUR]": "fails",
+            "top-n-inflates": "holds",
+        }
+        for world in ANALYTIC
+    },
+}
+
+EXPECTED = {(name, world): verdict for world, rows_ in PILOT.items() for name, verdict in rows_.items()}
+"""Verdicts expected with a wide berth: the suite is red if one is missed. From a pilot on seeds 900 to 902 (analytic
+worlds: 900 to 905), which the report does not use; there the mean lay at least 5 s.d. beyond the margin."""
 
 
 def claim(name: str) -> Claim:
