@@ -107,7 +107,7 @@ def test_equivalent(D: list[float], verdict: str) -> None:
 
 
 def test_a_claim_at_its_margin_is_decided_wrongly_in_one_of_forty(rng: np.random.Generator) -> None:
-    """D about the margin itself: 2.5% a side, which is what the table prints. Control: 1.96 instead of Student's quantile."""
+    """D about the margin: 2.5% a side, as the table prints. Control: 1.96 instead of Student's quantile."""
 
     def holds(rng: np.random.Generator, size: int) -> np.ndarray:
         return np.array([superior(D, 0.3) == HOLDS for D in 0.3 + rng.standard_normal((size, 5))])
