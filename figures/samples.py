@@ -77,6 +77,7 @@ def draw(worlds: dict[str, World]) -> Figure:
         figure,
         "Samples by generation",
         f"A row a class (0 to 9), the first {EACH} samples of each; 8x8 pixels; k is the generation. "
-        "Generation 0 is shared by the policies. In one column the same place is the same starting noise. Not chosen by eye.",
+        "Generation 0 is shared by the policies. In one column the same place is the same starting noise. "
+        "Not chosen by eye.",
         worlds.values(),
     )

@@ -197,7 +197,7 @@ def fit_y(
     axes: Axes, parts: Sequence[np.ndarray], log: bool = False, least: float = -np.inf, most: float = np.inf
 ) -> None:
     """Limits that hold every seed's value in `parts` (of many seeds, the mean), and of the intervals as much as
-    doubles that range.
+    adds half that range.
 
     With two or three seeds an interval can be tenfold the values: the axis stays readable, the bar runs out of it.
     """
@@ -207,8 +207,8 @@ def fit_y(
     lowest, highest = min(float(v.min()) for v in held), max(float(v.max()) for v in held)
     span = max(highest - lowest, 0.05)
     ends = [e for v in values if len(v) > 1 for e in interval(v)[1:]]
-    low = max(min([lowest, *(float(np.min(e)) for e in ends)]), lowest - span / 2) - 0.05 * span
-    high = min(max([highest, *(float(np.max(e)) for e in ends)]), highest + span / 2) + 0.05 * span
+    low = max(min([lowest, *(float(np.min(e)) for e in ends)]), lowest - span / 4) - 0.05 * span
+    high = min(max([highest, *(float(np.max(e)) for e in ends)]), highest + span / 4) + 0.05 * span
     if log:
         axes.set_yscale("log")
         axes.set_ylim(np.exp(low), np.exp(high))
