@@ -25,7 +25,7 @@ help:
 
 evidence: $(READY)
 	$(RUN) pytest paper_checks --size $(SIZE) --seed $(SEED)
-	$(RUN) figures all
+	$(RUN) figures all --size $(SIZE) --seed $(SEED)
 
 figures: $(READY)
 	$(RUN) figures all
