@@ -233,3 +233,15 @@ def test_every_index_in_every_epoch(n: int, size: int) -> None:
 def test_epochs_are_shuffled() -> None:
     drawn = list(islice(batches(100, 100, torch.Generator().manual_seed(0)), 2))
     assert drawn[0].tolist() != drawn[1].tolist() != list(range(100))
+
+
+def test_first_weights_come_from_the_seed() -> None:
+    nets = [build_unet(TINY, torch.Generator().manual_seed(s)).state_dict() for s in (1, 1, 2)]
+    first, again, other = (fingerprint(DiffusionSampler(TINY, net)) for net in nets)
+    assert first == again != other
+
+
+def test_weights_are_averaged_over_the_steps() -> None:
+    """With the same draws, a long memory and none end at different weights."""
+    last, mean = (Diffusion(**{**vars(TINY), "ema": ema}).fit(POOL, stream(3)) for ema in (0.0, 0.99))
+    assert fingerprint(last) != fingerprint(mean)
