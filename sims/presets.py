@@ -72,7 +72,9 @@ EVIDENCE = (WEAK, STRONG, GAUSSIAN, LOW_RANK, RUNAWAY)
 def smoke(row: Preset) -> Preset:
     """The same experiment in seconds: hardly trained, two generations, two seeds. It decides nothing."""
     if isinstance(row.world, Digits):
-        world = replace(row.world, generator=unet((16, 32), steps=row.world.generator.steps // 16), ole_per_class=20)
+        world = replace(
+            row.world, generator=unet((16, 32), steps=row.world.generator.steps // 16), ole_per_class=20
+        )
         row = replace(row, world=world, budget=200, generations=2)
     return replace(row, name=f"{row.name}-smoke", seeds=row.seeds[:2])
 

@@ -12,7 +12,6 @@ Files are replaced whole, never half-written; a generation's line is written aft
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -93,9 +92,7 @@ def model_file(store: Path, settings: dict[str, Any]) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it at the end of the block: all of the file, or none of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
         os.replace(temporary, path)

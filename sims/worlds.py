@@ -45,7 +45,7 @@ class World(Protocol):
 @dataclass(frozen=True)
 class Subspaces:
     """Two classes on subspaces; a Gaussian generator refitted each generation. Energy features carry the probe: the
-    classes differ in no mean, so a linear probe on coordinates has no power (theory.md A6)."""
+    classes differ in no mean, so a linear probe on coordinates has no power."""
 
     truth: TwoSubspaces
     generator: ClassGaussians | ClassSubspaces
