@@ -39,6 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = cli(SMOKE, "--seed", "3", "-p", "SYN", "-p", "ACU-LSF", "--out", out)
     assert result.exit_code == 0, result.output
     assert f"records: {out}" in result.output
+    assert "Frechet distance" in result.output  # the table
     return out
 
 

@@ -147,7 +147,7 @@ def kill_at(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
             raise Killed
         real(source, target)
 
-    monkeypatch.setattr(record, "os", SimpleNamespace(replace=replacing, close=os.close))
+    monkeypatch.setattr(record, "os", SimpleNamespace(**{**vars(os), "replace": replacing}))
 
 
 @pytest.mark.parametrize("row", [KEPT, UNKEPT], ids=["checkpoints", "no checkpoints"])
