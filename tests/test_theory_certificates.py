@@ -173,6 +173,7 @@ def test_a_missing_flint_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "theory.certificates")
     assert importlib.import_module("theory.certificates").enclose_error(0.0, 1).contains(0.5)
     monkeypatch.delitem(sys.modules, "theory.certificates")
+    monkeypatch.delitem(sys.modules, "theory.enclosures")
     monkeypatch.setitem(sys.modules, "flint", None)
     with pytest.raises(ImportError, match="extra `certify`"):
         importlib.import_module("theory.certificates")

@@ -31,7 +31,7 @@ SPECTRA = [
 
 
 def reference(sigma, n):
-    """B3's integral in k = k0 + y^2, by tanh-sinh in 30 digits: another variable, another rule."""
+    """The integral in k = k0 + y^2, by tanh-sinh in 30 digits: another variable, another rule."""
     with mp.workdps(30):
         sigma = [mp.mpf(x) for x in sigma if x > 0]
 

@@ -68,7 +68,7 @@ def test_rank_one_special_values():
     assert as_printed(ratio[0], "0.026")
     assert (
         np.abs(ratio * [10, 100, 1000] / ratio[0] / 10 - 1).max() < EXPONENT
-    )  # the error of B3 is of order 1/n
+    )  # the error of the deterministic equivalent is of order 1/n
 
 
 @given(shapes(), noises, sizes, st.integers(0, 5), st.floats(0, 1))

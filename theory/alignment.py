@@ -1,17 +1,18 @@
 """What turns two class subspaces towards each other, and what merely looks like it?
 
 Estimation noise does not: a PCA refit from n samples a class keeps the mean squared cosine
-    c2 = (1 - gamma s^4)/(1 + gamma s^2),  gamma = d/n   (0 where gamma s^4 >= 1)
+    c2 = (1 - gamma s^4)/(1 + gamma s^2),   gamma = d/n   (0 where gamma s^4 >= 1)
 with the true subspace, and multiplies the mean cosine between the classes by c2: they become MORE orthogonal.
 Label leakage eps does (a share eps of each class comes from the other), by PCA of the mixture:
     theta' = theta - atan2(eps sin 2 theta, 1 - eps + eps cos 2 theta),
 against the estimation noise only beyond eps_c = (1 - c2)/2 (linearised at 90 degrees: bracket it, the
-crossover is smooth). With full covariances and infinite n, L = (1 - 2 eps)^k, the class covariance is (1+L)/2
-S_1 + (1-L)/2 S_0:
+crossover is smooth).
+
+With full covariances and infinite n, L = (1 - 2 eps)^k, the class covariance is (1+L)/2 S_1 + (1-L)/2 S_0:
     per plane (1/2)(1 +- sqrt(1 - (1 - L^2) sin^2 theta)) + s^2, the pooled spectrum unchanged;
-    fixed-probe confidence 1/2 + L (xi_0 - 1/2) if the generator reproduces the leaked MIXTURE, and, for a
-    Gaussian refit, that of theory.probe with T = 2 kappa L sin^2, D = (2 kappa)^2 sin^2 ((1-L^2)/4 sin^2 +
-    s^2 + s^4).
+    fixed-probe confidence 1/2 + L (xi_0 - 1/2) if the generator reproduces the leaked MIXTURE,
+    and, for a Gaussian refit, that of theory.probe with
+        T = 2 kappa L sin^2,   D = (2 kappa)^2 sin^2 ((1-L^2)/4 sin^2 + s^2 + s^4).
 A growing noise floor, s_k^2 = s^2 + k growth^2, raises OLE and lowers confidence with no angle changed at
 all. So OLE up and confidence down identify neither alignment nor collapse.
 
@@ -71,8 +72,7 @@ def _leak(leakage: Any) -> Array:
 
 
 def leakage_angle(angle: Any, leakage: Any, generations: int) -> Array:
-    """theta_k, k = 0..K: theta' = theta - atan2(eps sin 2 theta, 1 - eps + eps cos 2 theta); shape (..., K +
-    1).
+    """theta_k, k = 0..K: theta' = theta - atan2(eps sin 2 theta, 1 - eps + eps cos 2 theta); shape (..., K + 1).
 
     Each class's leading direction in (1-eps) P_1 + eps P_0 turns by half that towards the other. Infinite n.
 
@@ -123,10 +123,12 @@ def leakage_confidence(
 ) -> Array:
     """Fixed-probe confidence of class-1 labelled data after k = 0..K leaks; shape (..., K + 1). Infinite n.
 
-    `refit` "mixture": the generator reproduces the leaked mixture, 1/2 + L (xi_0 - 1/2). "gaussian": it fits
-    one Gaussian a class with covariance (1+L)/2 S_1 + (1-L)/2 S_0. The second tends to 1 as the rank grows (L
-    = 1/2, theta = 1, s = 0.1: 0.80 at r = 3, 0.99 at r = 20, the mixture 0.75), and is slightly LOWER at r =
-    1, s = 0.5; theory.md calls it "much higher" throughout. Own derivation.
+    `refit` "mixture": the generator reproduces the leaked mixture, 1/2 + L (xi_0 - 1/2).
+    `refit` "gaussian": it fits one Gaussian a class with covariance (1+L)/2 S_1 + (1-L)/2 S_0.
+
+    The second tends to 1 as the rank grows (L = 1/2, theta = 1, s = 0.1: 0.80 at r = 3, 0.99 at r = 20, the
+    mixture 0.75), and is slightly LOWER at r = 1, s = 0.5; an earlier note of ours called it "much higher"
+    throughout. Own derivation.
 
     Raises
     ------
@@ -150,8 +152,7 @@ def leakage_confidence(
 def noise_floor_ole(
     dim: Any, rank: int, n: Any, angle: Any, noise: Any, growth: Any, generations: int
 ) -> Array:
-    """E OLE_k, k = 0..K, with s_k^2 = s^2 + k growth^2 and the angles untouched; shape (..., K + 1).
-    Asymptotic.
+    """E OLE_k, k = 0..K, with s_k^2 = s^2 + k growth^2 and the angles untouched; shape (..., K + 1). Asymptotic.
 
     Raises
     ------

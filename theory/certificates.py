@@ -1,34 +1,36 @@
-"""Which of these inequalities are proved, to the last bit and on a whole interval, and which are refuted?
+"""Which of these inequalities are proved, to the last bit and on a whole interval?
 
-    1 - xi = int_0^inf sech(pi u) (1 + rho(1/4+u^2))^{-r/2} du          (r equal rho; theory.confidence),
-    xi <= sg(r rho/2),   1 - (1/2)(1+rho/4)^{-r/2} <= xi <= 1 - (1/2)(1+rho/2)^{-r/2},
-    the middle part by ball arithmetic, the rest as sech(pi u) <= 2 e^{-pi u}: [0, (2/pi) e^{-pi T} P(T)].
+    xi <= sg(r rho/2),   1 - (1/2)(1+rho/4)^{-r/2} <= xi <= 1 - (1/2)(1+rho/2)^{-r/2}   (r equal rho).
 
-Every number is a ball that contains the true value (FLINT's acb.integral: all roundings and the truncation
-are inside). xi and the bounds rise in rho, since the integrand falls: on a box [a, b]
+Every number is a ball that contains the true value (theory.enclosures, whose enclosures and violations are
+importable from here too). xi and the bounds rise in rho, since the integrand of 1 - xi falls: on a box [a, b]
     xi(b) <= upper(a)  proves  xi <= upper,    lower(b) <= xi(a)  proves  lower <= xi,
 at every rho of the box. Compared are 1 - xi and 1 - bound: at rho = 100, r = 10 Theorem 2 leaves e^{-500}.
 All three bounds meet xi at rho = 0, the upper ones to first order: boxes shrink like rho^2 there, and below
 `low` the proof of theory.confidence must do.
 
-A violation is one point where a statement's left side certainly exceeds its right side.
-
-Needs python-flint (extra `certify`); a float argument stands for that exact binary number. Source: Theorems 1
-and 2 of 'Stabilizing Self-Consuming Diffusion Models with Latent Space Filtering' (AAAI-26), as reported in
-secondary notes; formulas and counterexamples: own derivation.
+Needs python-flint (extra `certify`); a float argument stands for that exact binary number. Source: Theorem 2
+of 'Stabilizing Self-Consuming Diffusion Models with Latent Space Filtering' (AAAI-26), as reported in
+secondary notes; formulas: own derivation.
 """
 
 import math
 from dataclasses import dataclass
 
-from theory.checks import positive, right_angles, whole
-
-try:
-    from flint import acb, arb, ctx
-except ImportError as missing:
-    raise ImportError(
-        "theory.certificates needs python-flint: install the extra `certify`, pip install -e '.[certify]'"
-    ) from missing
+from theory.checks import positive, whole
+from theory.enclosures import (
+    BITS,
+    Violation,
+    arb,  # flint by way of there, where its absence is explained
+    ctx,
+    enclose_error,
+    enclose_multiclass,
+    enclose_violation_literal,
+    enclose_violation_multiclass,
+    enclose_violation_theorem1,
+    order1_shortfall,
+    theorem2_shortfall,
+)
 
 __all__ = [
     "Certificate",
@@ -41,7 +43,6 @@ __all__ = [
     "enclose_violation_theorem1",
 ]
 
-_BITS = 64
 _NARROW = 1e-6  # a box of this relative width that still fails is given up
 
 
@@ -49,8 +50,8 @@ _NARROW = 1e-6  # a box of this relative width that still fails is given up
 class Certificate:
     """Proved: Theorem 2 and both order-1 bounds at every rho in [low, high], for `rank` equal rho.
 
-    `theorem2` and `above` are the least (1-xi)/(1-bound) - 1, `below` the least (1-bound)/(1-xi) - 1, each
-    a certified lower end: at least half of the true least slack.
+    `theorem2` and `above` are the least (1-xi)/(1-bound) - 1, `below` the least (1-bound)/(1-xi) - 1,
+    each a certified lower end: at least half of the true least slack.
     """
 
     rank: int
@@ -67,69 +68,13 @@ class Certificate:
         return min(self.theorem2, self.above, self.below)
 
 
-@dataclass(frozen=True)
-class Violation:
-    """Refuted: the statement `claim`, of the form left <= right, at one point."""
-
-    claim: str
-    left: arb
-    right: arb
-
-    @property
-    def excess(self) -> arb:
-        """left - right: above zero, certainly."""
-        return self.left - self.right
-
-
-def enclose_error(rho: float | arb, rank: int) -> arb:
-    """A ball around 1 - xi = int_0^inf sech(pi u) (1 + rho(1/4+u^2))^{-r/2} du; relative radius below 1e-15.
-
-    `rank` = r equal rho. A ball `rho` gives a ball that covers 1 - xi at each of its points, by monotonicity.
-
-    Raises
-    ------
-    ValueError
-        if `rho` is not finite or not certainly >= 0, or `rank` is not a whole number from 1
-    """
-    ball, r = arb(rho), int(whole("rank", rank))
-    if not (ball.is_finite() and ball.lower() >= 0):
-        raise ValueError(f"rho is {rho}: give a finite number that is certainly zero or more")
-    with ctx.workprec(_BITS):
-        if ball.is_exact():
-            return _error(ball, r)
-        return _error(ball.upper(), r).union(_error(ball.lower(), r))
-
-
-def _error(rho: arb, r: int) -> arb:
-    """1 - xi at one exact rho."""
-    T, scale = 20, _order_1(r, rho / 2)  # 1 - xi >= scale: sets the size of what may be neglected
-
-    def integrand(u: acb, analytic: bool) -> acb:
-        return (acb.pi() * u).sech() * (1 + rho * (u * u + 0.25)).rsqrt(analytic=analytic) ** r
-
-    inner = acb.integral(integrand, 0, T, abs_tol=scale.mid() * arb(2) ** -_BITS).real
-    rest = 2 / arb.pi() * (-arb.pi() * T).exp() * (1 + rho * (arb(T) ** 2 + 0.25)).rsqrt() ** r
-    return inner + arb(0).union(rest)
-
-
-def _theorem2(r: int, x: arb) -> arb:
-    """1 - sg(r x)."""
-    return 1 / (1 + (r * x).exp())
-
-
-def _order_1(r: int, x: arb) -> arb:
-    """(1/2)(1+x)^{-r/2}."""
-    return (1 + x).rsqrt() ** r / 2
-
-
 def certify_theorem2(
     rank: int,
     low: float = 0.02,
     high: float = 100.0,
     factors: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> Certificate:
-    """Prove xi <= sg(r rho/2) and 1 - (1/2)(1+rho/4)^{-r/2} <= xi <= 1 - (1/2)(1+rho/2)^{-r/2} on [low,
-    high].
+    """Prove xi <= sg(r rho/2) and 1 - (1/2)(1+rho/4)^{-r/2} <= xi <= 1 - (1/2)(1+rho/2)^{-r/2} on [low, high].
 
     For `rank` = r equal rho, on a cover by boxes cut adaptively; about 32/((rank+2) low) of them. `factors`
     multiply rho in Theorem 2, the upper and the lower order-1 bound: (1, 1, 1) is the claim, smaller numbers
@@ -147,8 +92,8 @@ def certify_theorem2(
         raise ValueError(f"low is {low} but high is {high}: need low < high")
     positive("factors", factors)
     least, boxes = [math.inf] * 3, 0
-    with ctx.workprec(_BITS):
-        todo = [((low, _error(arb(low), r)), (high, _error(arb(high), r)))]
+    with ctx.workprec(BITS):
+        todo = [((low, enclose_error(low, r)), (high, enclose_error(high, r)))]
         while todo:
             start, stop = todo.pop()
             slacks = _box(r, start, stop, factors)
@@ -156,7 +101,7 @@ def certify_theorem2(
                 least, boxes = [min(pair) for pair in zip(least, slacks, strict=True)], boxes + 1
                 continue
             middle = math.sqrt(start[0] * stop[0])
-            cut = (middle, _error(arb(middle), r))
+            cut = (middle, enclose_error(middle, r))
             todo += [(cut, stop), (start, cut)]  # the lower half first
     return Certificate(r, low, high, boxes, *least)
 
@@ -187,107 +132,12 @@ def _slacks(r: int, start: Point, stop: Point, factors: tuple[float, float, floa
     (a, error_a), (b, error_b) = start, stop
     f_2, f_above, f_below = factors
     return (
-        error_b / _theorem2(r, arb(f_2) * a / 2) - 1,
-        error_b / _order_1(r, arb(f_above) * a / 2) - 1,
-        _order_1(r, arb(f_below) * b / 4) / error_a - 1,
+        error_b / theorem2_shortfall(r, arb(f_2) * a / 2) - 1,
+        error_b / order1_shortfall(r, arb(f_above) * a / 2) - 1,
+        order1_shortfall(r, arb(f_below) * b / 4) / error_a - 1,
     )
 
 
 def _down(ball: arb) -> float:
     """A float certainly not above the ball."""
     return math.nextafter(float(ball.lower()), -math.inf)
-
-
-def enclose_violation_literal(theta: float = 0.05, noise: float = 1.0, rank: int = 1) -> Violation:
-    """xi > sg(r sin^2 theta)/(2 s^2 (1+s^2)): Theorem 2 as printed, the factor outside the sigmoid, is false.
-
-    The right side even falls below 1/2 <= xi as s grows. Own derivation.
-
-    Raises
-    ------
-    ArithmeticError
-        if the point is no violation (small noise: the right side exceeds 1)
-    ValueError
-        if `theta` is not in [0, pi/2], `noise` not above zero, or `rank` not a whole number from 1
-    """
-    r = int(whole("rank", rank))
-    right_angles(theta, "theta")
-    positive("noise", noise)
-    with ctx.workprec(_BITS):
-        s_2, sin_2 = arb(noise) ** 2, arb(theta).sin() ** 2
-        xi = 1 - enclose_error(sin_2 / (s_2 * (1 + s_2)), r)
-        literal = (1 - _theorem2(r, sin_2)) / (2 * s_2 * (1 + s_2))
-        return _certain(Violation("xi <= sg(r sin^2 theta) / (2 s^2 (1+s^2))", xi, literal))
-
-
-def enclose_multiclass(classes: int, noise: float) -> arb:
-    """A ball around xi_C, the expected confidence among C = `classes` orthogonal planes (r = 2).
-
-        xi_C = int_0^inf -F'(t) M(t)^{C-1} dt,  F = E e^{-t L_1} = s^2 E_{1+s^2}(t),
-        M = E e^{-t L_0} = (1+s^2) E_{2+s^2}(t),  E_p the exponential integral, F' = -s^2 E_{s^2}(t).
-
-    r = 2 makes L_1 = exp(chi^2_2/(2 s^2)) and L_0 Pareto, of exponents s^2 and 1+s^2. The ends: (1-F(h))
-    [M(h)^{C-1}, 1] and F(T) [0, M(T)^{C-1}], F and M being monotone. Radius below 1e-11 for s >= 1, up to
-    1e-5 at s = 0.2 (the first end). Own derivation.
-
-    Raises
-    ------
-    ValueError
-        if `classes` is not a whole number from 2, or `noise` not above zero
-    """
-    C = int(whole("classes", classes, 2))
-    positive("noise", noise)
-    with ctx.workprec(_BITS):
-        s_2, h, T = arb(noise) ** 2, arb(2) ** -20, arb(20)
-
-        def M(t: acb) -> acb:
-            return (1 + s_2) * t.expint(2 + s_2)
-
-        def F(t: acb) -> acb:
-            return s_2 * t.expint(1 + s_2)
-
-        def integrand(t: acb, analytic: bool) -> acb:
-            if not t.real > 0:  # E_p is cut along the negative axis
-                return acb("nan")
-            return s_2 * t.expint(s_2) * M(t) ** (C - 1)
-
-        middle = acb.integral(integrand, h, T).real
-        head = (1 - F(acb(h)).real) * (M(acb(h)).real ** (C - 1)).union(1)
-        return head + middle + F(acb(T)).real * (M(acb(T)).real ** (C - 1)).union(0)
-
-
-def enclose_violation_multiclass(classes: int = 3, noise: float = 2.0) -> Violation:
-    """xi_C > 1/(1 + (C-1) e^{-D}), D = r/(2 s^2 (1+s^2)), r = 2: Theorem 2 does not extend to C classes so.
-
-    D is the Kullback-Leibler divergence of two classes; C = 2 gives Theorem 2 at 90 degrees. Own derivation.
-
-    Raises
-    ------
-    ArithmeticError
-        if the point is no violation (C = 2: Theorem 2)
-    ValueError
-        as `enclose_multiclass`
-    """
-    xi = enclose_multiclass(classes, noise)
-    with ctx.workprec(_BITS):
-        s_2 = arb(noise) ** 2
-        bound = 1 / (1 + (int(classes) - 1) * (-1 / (s_2 * (1 + s_2))).exp())
-        return _certain(Violation("xi_C <= 1/(1 + (C-1) exp(-r/(2 s^2 (1+s^2))))", xi, bound))
-
-
-def enclose_violation_theorem1() -> Violation:
-    """C1 - C2 phi = 2 sqrt(2/pi) - sqrt 2 > 0 = E OLE at n = 1, r = 1, theta = 90 degrees, s = 0.
-
-    Theorem 1 as reconstructed in theory.ole: C1 = 2 E|N(0,1)|, C2 phi = sqrt(2n(2n-1)) = sqrt 2; one column a
-    class, the columns orthogonal: ||M||_* is the sum of their norms, so OLE = 0 exactly. Own derivation.
-    """
-    with ctx.workprec(_BITS):
-        bound = 2 * (2 / arb.pi()).sqrt() - arb(2).sqrt()
-        return _certain(Violation("C1 - C2 phi(theta) <= E OLE", bound, arb(0)))
-
-
-def _certain(violation: Violation) -> Violation:
-    with ctx.workprec(_BITS):
-        if violation.excess > 0:
-            return violation
-    raise ArithmeticError(f"no certain violation of {violation.claim}: {violation.left}, {violation.right}")

@@ -1,18 +1,20 @@
 """How confident is the Bayes classifier of two noisy subspaces, exactly, and what does Theorem 2 add?
 
     rho_i = sin^2 theta_i / (s^2 (1 + s^2)),     P(u) = prod_i (1 + rho_i (1/4 + u^2))^{-1/2},
-    xi    = E_1 sg(Z) = 1 - int_0^inf sech(pi u) P(u) du                    (expected confidence, sg the
-    sigmoid), error = (1/pi) int_0^{pi/2} P((tan p)/2) dp                             (Bayes error),
-    1 - P(0)/2  <=  xi  <=  1 - P(1/2)/2  <=  sg(sum_i rho_i / 2)           (the last: Theorem 2).
+    xi    = E_1 sg(Z) = 1 - int_0^inf sech(pi u) P(u) du             (expected confidence, sg the sigmoid),
+    error = (1/pi) int_0^{pi/2} P((tan p)/2) dp                      (Bayes error),
+    1 - P(0)/2  <=  xi  <=  1 - P(1/2)/2  <=  sg(sum_i rho_i / 2)    (the last: Theorem 2).
 
 Why: Z = log p1/p0 has, under class 1, the law e^{z/2} g(z) with g even and Fourier transform P; hence
-E_1 sg(Z) = 1 - int g(z)/(2 cosh(z/2)) dz, and Parseval turns sech(z/2) into sech(pi u). The error is
-int_0^inf e^{-z/2} g(z) dz by the same step. With U ~ sech(pi u) du, xi = 1 - E P(U)/2, and P is completely
-monotone in U^2: Gauss rules lie on one side of it and Gauss-Radau rules (node 0) on the other, at every
-order.
+    E_1 sg(Z) = 1 - int g(z)/(2 cosh(z/2)) dz,
+and Parseval turns sech(z/2) into sech(pi u). The error is
+    int_0^inf e^{-z/2} g(z) dz
+by the same step. With U ~ sech(pi u) du, xi = 1 - E P(U)/2, and P is completely monotone in U^2: Gauss rules
+lie on one side of it and Gauss-Radau rules (node 0) on the other, at every order.
 
-Sharper than the plain integrals: u = sinh(t)/2 gives 1 + rho_i (1/4 + u^2) = 1 + (rho_i/4) cosh^2 t, and puts
-EVERY singularity of both integrands on |Im t| = pi/2; so the trapezoidal rule with step h errs by
+Sharper than the plain integrals: u = sinh(t)/2 gives
+    1 + rho_i (1/4 + u^2) = 1 + (rho_i/4) cosh^2 t,
+and puts EVERY singularity of both integrands on |Im t| = pi/2; so the trapezoidal rule with step h errs by
 exp(-pi^2/h).
 
 Theorem 2 is that of 'Stabilizing Self-Consuming Diffusion Models with Latent Space Filtering' (AAAI-26), as
@@ -48,8 +50,7 @@ _BLOCK = 1024  # parameter sets at a time: the working arrays stay in cache
 
 
 def snr(angles: Any, noise: Any) -> Real:
-    """rho_i = sin^2 theta_i / (s^2 (1 + s^2)), the shape of `angles` with `noise` broadcast over leading
-    axes.
+    """rho_i = sin^2 theta_i / (s^2 (1 + s^2)), the shape of `angles` with `noise` broadcast over leading axes.
 
     The two classes' Kullback-Leibler divergence is sum_i rho_i / 2 (own derivation; Woodbury).
 
@@ -122,11 +123,12 @@ def _log_product(columns: Array, quarter: Array) -> Array:
 def confidence_bounds(rho: Any, order: int = 1) -> tuple[Real, Real]:
     """(lower, upper) with lower <= xi <= upper, closing in as `order` grows; each of shape rho.shape[:-1].
 
-    Order 1: 1 - prod(1+rho_i/4)^{-1/2}/2 and 1 - prod(1+rho_i/2)^{-1/2}/2. Order m: m-node rules for the law
-    of U^2, U ~ sech(pi u): Gauss (above) and Gauss-Radau with node 0 (below). They are the symmetric Gauss
-    rules with 2m and 2m - 1 nodes in u, whose Jacobi matrix has beta_k = k^2/4 (Meixner-Pollaczek): no moment
-    matrix is inverted. Rigorous up to rounding (a few 1e-16): the error term of each rule has one sign, P
-    being completely monotone in u^2. Own derivation.
+    Order 1: 1 - prod(1+rho_i/4)^{-1/2}/2 and 1 - prod(1+rho_i/2)^{-1/2}/2.
+    Order m: m-node rules for the law of U^2, U ~ sech(pi u): Gauss (above) and Gauss-Radau with node 0 (below).
+
+    They are the symmetric Gauss rules with 2m and 2m - 1 nodes in u, whose Jacobi matrix has beta_k = k^2/4
+    (Meixner-Pollaczek): no moment matrix is inverted. Rigorous up to rounding (a few 1e-16): the error term of
+    each rule has one sign, P being completely monotone in u^2. Own derivation.
 
     Raises
     ------
@@ -154,9 +156,8 @@ def sech_rule(nodes: int) -> tuple[Array, Array]:
 def theorem2_bound(rho: Any) -> Real:
     """sg(sum_i rho_i / 2) >= xi: Theorem 2 (`confidence-upper-bound`), for any angles, equal or not.
 
-    The notes print r sin^2 theta/(2 s^2 (s^2+1)) outside the sigmoid; that form is false
-    (theory.counterexamples). At low noise this bound is exponentially loose: 1 - xi falls like a power of s,
-    1 - bound like exp(-1/s^2).
+    The notes print r sin^2 theta/(2 s^2 (s^2+1)) outside the sigmoid; that form is false (theory.counterexamples).
+    At low noise this bound is exponentially loose: 1 - xi falls like a power of s, 1 - bound like exp(-1/s^2).
 
     Raises
     ------
@@ -170,11 +171,12 @@ def theorem2_bound(rho: Any) -> Real:
 def log_odds_density(z: Any, rho: Any) -> Real:
     """Density of Z = log p1/p0 under class 1: p1(z) = e^{z/2} g(z), g even with Fourier transform P.
 
-    g(z) = (1/pi) Re int_0^inf e^{i|z|u} P(u) du on the contour u = b sinh(t + i alpha), b^2 = 1/4 + 1/max
-    rho: the branch points of P lie at Im = pi/2 in t, e^{i|z|u} falls doubly exponentially, and alpha at
-    the saddle point keeps the tail's digits. `z` broadcasts against the leading axes of `rho`. About 1e-12
-    relative. Infinite at z = 0 if only one rho_i is above zero. Equal rho_i: a Bessel K form (r = 2: an
-    asymmetric Laplace law); in general a variance-gamma. Own derivation.
+        g(z) = (1/pi) Re int_0^inf e^{i|z|u} P(u) du
+
+    on the contour u = b sinh(t + i alpha), b^2 = 1/4 + 1/max rho: the branch points of P lie at Im = pi/2 in t,
+    e^{i|z|u} falls doubly exponentially, and alpha at the saddle point keeps the tail's digits. `z` broadcasts
+    against the leading axes of `rho`. About 1e-12 relative. Infinite at z = 0 if only one rho_i is above zero.
+    Equal rho_i: a Bessel K form (r = 2: an asymmetric Laplace law); in general a variance-gamma. Own derivation.
 
     Raises
     ------

@@ -1,12 +1,15 @@
 """Which plausible statements about confidence and OLE are false, and which numbers refute them?
 
-    literal-theorem-2     xi <= sg(r sin^2 theta)/(2 s^2 (s^2+1)): the factor outside the sigmoid, as the
-    notes print it one-sided-divergence  xi <= sg(KL(P1||P0)) for classes of unequal covariance (true with the
-    two-sided divergence) natural-multiclass    xi_C <= 1/(1 + (C-1) e^{-D}), D = r/(2 s^2 (1+s^2)), for C >=
-    3 orthogonal subspaces largest-posterior     E max(p, 1-p) <= sg(sum_i rho_i/2): confidence of the decided
-    label instead of the true one theorem-1             E OLE >= C1 - C2 phi(theta), the reconstruction, at
-    one sample a class and right angles phi-monotone          phi falls with theta at every angle, so that
-    Theorem 1's bound rises as the subspaces align
+    literal-theorem-2     xi <= sg(r sin^2 theta)/(2 s^2 (s^2+1)):
+                          the factor outside the sigmoid, as the notes print it
+    one-sided-divergence  xi <= sg(KL(P1||P0)) for classes of unequal covariance
+                          (true with the two-sided divergence)
+    natural-multiclass    xi_C <= 1/(1 + (C-1) e^{-D}), D = r/(2 s^2 (1+s^2)), for C >= 3 orthogonal subspaces
+    largest-posterior     E max(p, 1-p) <= sg(sum_i rho_i/2):
+                          confidence of the decided label instead of the true one
+    theorem-1             E OLE >= C1 - C2 phi(theta), the reconstruction, at one sample a class and right angles
+    phi-monotone          phi falls with theta at every angle,
+                          so that Theorem 1's bound rises as the subspaces align
 
 Each has its formula as a function, so that a hunt can look for violations elsewhere. Source: the paper
 ('Stabilizing Self-Consuming Diffusion Models with Latent Space Filtering', AAAI-26, as reported in secondary
@@ -74,8 +77,12 @@ def two_sided_bound(scale: Any) -> Real:
     """sg((KL(P1||P0) + KL(P0||P1))/2) >= xi: true for any two densities with equal priors (own derivation).
 
     With Y = tanh^2(Z/2) under the mixture, xi = (1 + E Y)/2 and the mean of the two divergences is E psi(Y),
-    psi(y) = 2 sqrt(y) artanh(sqrt y) = 2 sum_k y^k/(2k-1): convex, and at least 2 artanh(y) = 2 sum_k
-    y^{2k-1}/(2k-1) term by term. Hence E psi(Y) >= psi(E Y) >= 2 artanh(E Y) = logit xi.
+
+        psi(y) = 2 sqrt(y) artanh(sqrt y) = 2 sum_k y^k/(2k-1):
+
+    convex, and at least 2 artanh(y) = 2 sum_k y^{2k-1}/(2k-1) term by term. Hence
+
+        E psi(Y) >= psi(E Y) >= 2 artanh(E Y) = logit xi.
     """
     sigma = positive("scale", scale)
     return plain(expit((1 / sigma**2 + sigma**2 - 2) / 4))

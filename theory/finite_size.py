@@ -1,19 +1,20 @@
 """By how much is the deterministic equivalent off at finite size, and always on which side?
 
-E tr sqrt(X X^T) = D(sigma, N) + delta + smaller, with df_2(k) = sum_j sigma_j^2/(sigma_j + k)^2, dz/dk = N -
-df_2:
+E tr sqrt(X X^T) = D(sigma, N) + delta + smaller, with
+    df_2(k) = sum_j sigma_j^2/(sigma_j + k)^2,   dz/dk = N - df_2:
     delta = (1/4 pi) int_{k0}^inf (N - df_2) log(1 - df_2/N) / sqrt(k (N - df)) dk  <  0.
-Why: E log det(A + z) = its equivalent + (1/2) log(1 - df_2/N) for real Gaussian entries (Bai and Silverstein
-2004; at z = 0 and Sigma = I it is sum_j psi((N-j)/2), expanded), and sqrt(l) = (1/pi) int_0^inf l/(l+z)
-dz/sqrt z, by parts. So B3 is too HIGH, for every spectrum; by the factor 1 + 1/(8 max(r, N)) for white r x N
-matrices, to leading order.
+Why: for real Gaussian entries
+    E log det(A + z) = its equivalent + (1/2) log(1 - df_2/N)
+(Bai and Silverstein 2004; at z = 0 and Sigma = I it is sum_j psi((N-j)/2), expanded), and
+    sqrt(l) = (1/pi) int_0^inf l/(l+z) dz/sqrt z,
+by parts. So the deterministic equivalent is too HIGH, for every spectrum; by the factor 1 + 1/(8 max(r, N))
+for white r x N matrices, to leading order.
 
 Columns of two classes with S_0 - S_1 = Delta have a second fluctuating mode, odd under the swap of the
 classes:
-    log(1 - df_2/N) becomes log(1 - df_2/N) + log(1 - g),  g = (1/(2N)) sum_i sin^2 theta_i / ((h+_i + k)(h-_i
-    + k)),
-h+-_i = (1 +- cos theta_i)/2 + s^2, since Delta couples the two eigenvectors of S_0 + S_1 in each plane by sin
-theta_i.
+    log(1 - df_2/N) becomes log(1 - df_2/N) + log(1 - g),
+    g = (1/(2N)) sum_i sin^2 theta_i / ((h+_i + k)(h-_i + k)),   h+-_i = (1 +- cos theta_i)/2 + s^2,
+since Delta couples the two eigenvectors of S_0 + S_1 in each plane by sin theta_i.
 
 What is left is of relative order 1/N^2 (measured for OLE at r = 1, s = 0, n = 10: 2.6% becomes 0.16%). Not a
 bound. Source: own derivation from the formulas named; heuristic in the second mode, checked against exact
@@ -33,11 +34,10 @@ _STEP, _REACH, _TINY = 0.25, 62.0, 1e-60
 
 
 def first_correction(eigenvalues: Any, n: Any, multiplicity: Any = None, planes: Any = None) -> Real:
-    """delta, to be added to `deterministic_equivalent(eigenvalues, n, multiplicity)`; same arguments and
-    shapes.
+    """delta, to be added to `deterministic_equivalent(eigenvalues, n, multiplicity)`; same arguments and shapes.
 
-    `planes`: None for columns of one covariance; for two classes (n counts both) the three arrays (h_plus,
-    h_minus, sin^2 theta), each with the r angles on the last axis. Own derivation (module docstring).
+    `planes`: None for columns of one covariance; for two classes (n counts both) the three arrays
+    (h_plus, h_minus, sin^2 theta), each with the r angles on the last axis. Own derivation (module docstring).
 
     Raises
     ------

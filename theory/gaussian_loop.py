@@ -4,11 +4,14 @@ Refit, n points a generation, mean estimated, divisor n, Sigma_0 = I:
     E Sigma_K = (1 - 1/n)^K I,   E log det Sigma_K = K [ sum_{j=1}^d psi((n-j)/2) + d log(2/n) ],
     Lyapunov exponents psi((n-j)/2) + log(2/n), j = 1..d, of the variances (unbiased divisor: log(2/(n-1))).
 All exponents are negative, with the unbiased divisor too: almost-sure collapse although E Sigma_K is kept.
-Fresh real share a (a n of the n points): m = a/n + (1-a)^2 m + (1-a)(1-m)/n, so m = 1/(n a(2-a) + 1 - a).
-Accumulation (fit j sees j blocks of n points, the first real): E Sigma_j = E Sigma_{j-1} (1 - 1/(n j^2)),
+Fresh real share a (a n of the n points):
+    m = a/n + (1-a)^2 m + (1-a)(1-m)/n,   so   m = 1/(n a(2-a) + 1 - a).
+Accumulation (fit j sees j blocks of n points, the first real):
+    E Sigma_j = E Sigma_{j-1} (1 - 1/(n j^2)),
 since the pool's E x^2 stays 1 and its mean is a martingale with steps of variance E Sigma_{j-1}/(n j^2).
-A biased generator under accumulation: P_K = P_{K-1} (K + lam)/(K + 1) over the pool's K + 1 blocks: a power
-law, no cure.
+A biased generator under accumulation:
+    P_K = P_{K-1} (K + lam)/(K + 1)
+over the pool's K + 1 blocks: a power law, no cure.
 
 Source: own derivation; the exponents are Newman's (1986) for products of Gaussian matrices. `n` is the total
 fitted.
@@ -77,8 +80,7 @@ def _share(n: Any, fraction: Any) -> tuple[Array, Array]:
 
 
 def fresh_data_drift(n: Any, fraction: Any) -> Real:
-    """Stationary E mean^2 = 1/(n a(2-a) + 1 - a) per dimension, in units of Sigma_0: a = `fraction` real
-    data.
+    """Stationary E mean^2 = 1/(n a(2-a) + 1 - a) per dimension, in units of Sigma_0: a = `fraction` real data.
 
     At a = 0 it is 1: the whole variance has turned into drift of the mean. Own derivation.
 
@@ -92,8 +94,7 @@ def fresh_data_drift(n: Any, fraction: Any) -> Real:
 
 
 def fresh_data_spread(n: Any, fraction: Any) -> Real:
-    """Stationary Var Sigma = (2/n)/(1 - (1-a)^2 - 2(1-a)/n), one dimension, known mean; inf where there is
-    none.
+    """Stationary Var Sigma = (2/n)/(1 - (1-a)^2 - 2(1-a)/n), one dimension, known mean; inf where there is none.
 
     Raises
     ------
@@ -106,10 +107,10 @@ def fresh_data_spread(n: Any, fraction: Any) -> Real:
 
 
 def accumulated_variance(n: Any, generations: Any = None) -> Real:
-    """E Sigma_K = prod_{j<=K} (1 - 1/(n j^2)) under accumulation, mean estimated; K -> inf: sin(pi/sqrt
-    n)/(pi/sqrt n).
+    """E Sigma_K = prod_{j<=K} (1 - 1/(n j^2)) under accumulation, mean estimated.
 
-    K = `generations` counts fits, the first being to n real points; None is the limit. Own derivation.
+    K = `generations` counts fits, the first being to n real points; None is the limit K -> inf,
+    sin(pi/sqrt n)/(pi/sqrt n). Own derivation.
 
     Raises
     ------
@@ -125,8 +126,9 @@ def accumulated_variance(n: Any, generations: Any = None) -> Real:
 def accumulated_spread(n: Any, generations: Any = None) -> Real:
     """Var Sigma_K = prod_{j<=K} (1 + 2/(n j^2)) - 1, known mean; K -> inf: sinh(b)/b - 1, b = pi sqrt(2/n).
 
-    Arguments and errors of `accumulated_variance`. Own derivation: Sigma_j = Sigma_{j-1} (1 + (chi^2_n/n -
-    1)/j).
+    Arguments and errors of `accumulated_variance`. Own derivation:
+
+        Sigma_j = Sigma_{j-1} (1 + (chi^2_n/n - 1)/j).
     """
     N = whole("n", n)
     if generations is None:
@@ -146,8 +148,11 @@ def _product(c: Any, K: Any) -> Any:
 
 
 def biased_accumulation(shrink: Any, generations: int) -> Array:
-    """Pool variance P_k = Gamma(k+1+lam)/(Gamma(1+lam) (k+1)!), k = 0..K, for a generator that multiplies
-    variance by lam = `shrink`: falls like k^{-(1-lam)}. Shape (..., K + 1). Own derivation.
+    """Pool variance P_k, k = 0..K, for a generator that multiplies variance by lam = `shrink`; shape (..., K + 1).
+
+        P_k = Gamma(k+1+lam)/(Gamma(1+lam) (k+1)!):
+
+    falls like k^{-(1-lam)}. Own derivation.
 
     Raises
     ------
@@ -160,9 +165,11 @@ def biased_accumulation(shrink: Any, generations: int) -> Array:
 
 
 def noisy_accumulation(added: Any, generations: int) -> Array:
-    """Pool variance 1 + v (H_{k+1} - 1), k = 0..K, for a generator that adds the variance v = `added`: it
-    grows like the harmonic numbers, without limit. Shape (..., K + 1). Own derivation: P_k = P_{k-1} +
-    v/(k+1).
+    """Pool variance P_k, k = 0..K, for a generator that adds the variance v = `added`; shape (..., K + 1).
+
+        P_k = P_{k-1} + v/(k+1) = 1 + v (H_{k+1} - 1):
+
+    it grows like the harmonic numbers, without limit. Own derivation.
 
     Raises
     ------

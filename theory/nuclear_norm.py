@@ -1,18 +1,18 @@
 """How large is the nuclear norm of a Gaussian matrix, on average?
 
-    X = Sigma^{1/2} G with N independent columns, df(k) = sum_j sigma_j/(sigma_j + k),
+    X = Sigma^{1/2} G with N independent columns,   df(k) = sum_j sigma_j/(sigma_j + k),
     E||X||_* ~ (2/pi) int_{k0}^inf sqrt(k (N - df(k))) sum_j sigma_j/(sigma_j + k)^2 dk,
     k0 = 0 if rank <= N, else df(k0) = N.
 
-Why: sqrt(l) = (1/pi) int_0^inf l/(l+z) dz/sqrt(z), and the deterministic equivalent of tr A(A+z)^{-1}, A = X
-X^T, is df(k) with z = k (N - df(k)) (Silverstein; Hachem, Loubaton, Najim). Integrate by parts. Own
+Why: sqrt(l) = (1/pi) int_0^inf l/(l+z) dz/sqrt(z), and the deterministic equivalent of tr A(A+z)^{-1},
+A = X X^T, is df(k) with z = k (N - df(k)) (Silverstein; Hachem, Loubaton, Najim). Integrate by parts. Own
 derivation of the integral. An asymptotic value (dim and N large together), not an exact one: too high, by a
 relative 1/(8 max(rank, N)) or so for white matrices. theory.finite_size has the correction.
 
 The integral itself is exact to rounding: in x = log(k - k0) every singularity of the integrand (k = -sigma_j,
 k = 0, the zeros of N - df, all of them real and below k0) lies on |Im x| = pi, so the trapezoidal rule with
-step h errs by exp(-2 pi^2/h). N - df(k) is summed without cancellation as max(N - rank, 0) + y sum_j
-sigma_j/((sigma_j+k0)(sigma_j+k)).
+step h errs by exp(-2 pi^2/h). N - df(k) is summed without cancellation as
+    max(N - rank, 0) + y sum_j sigma_j/((sigma_j+k0)(sigma_j+k)).
 """
 
 from typing import Any
@@ -92,10 +92,10 @@ def chi_mean(degrees: Any) -> Real:
 def triangular_bound(rank: Any, n: Any, first: Any = 0) -> Real:
     """sum_{j=first}^{min(rank, n)-1} E chi_{n-j}, a rigorous lower bound on nuclear norms at every size.
 
-    Bartlett: X = Sigma^{1/2} G has the singular values of Sigma^{1/2} L, L lower triangular with L_jj ~
-    chi_{n-j} (j from 0), and ||A||_* >= sum_j |A_jj| for every matrix. So E||G_{r x n}||_* >= this sum,
-    relative slack about r/(8n); rows with standard deviation sqrt(sigma_j), the largest first, weigh their
-    terms by it. Own derivation.
+    Bartlett: X = Sigma^{1/2} G has the singular values of Sigma^{1/2} L, L lower triangular with
+    L_jj ~ chi_{n-j} (j from 0), and ||A||_* >= sum_j |A_jj| for every matrix. So E||G_{r x n}||_* >= this sum,
+    relative slack about r/(8n); rows with standard deviation sqrt(sigma_j), the largest first, weigh their terms
+    by it. Own derivation.
     """
     stop, start, N = np.broadcast_arrays(whole("rank", rank, 0), whole("first", first, 0), whole("n", n))
     return plain(np.vectorize(_ladder, otypes=[float])(start, np.minimum(stop, N), N))

@@ -1,19 +1,23 @@
 """How large is the expected OLE of two noisy subspaces, and which lower bounds on it are true?
 
     OLE = ||M_0||_* + ||M_1||_* - ||M||_*,   M_c: d x n columns of N(0, S_c),   M = [M_0, M_1],
-    E OLE ~ 2 D({1+s^2 (r), s^2 (d-r)}, n) - D({(1 +- cos theta_i)/2 + s^2, s^2 (d-2r)}, 2n),   D of
-    theory.nuclear_norm, E||M||_* <= sqrt n { sum_i [sqrt(1+cos_i+2s^2) + sqrt(1-cos_i+2s^2)] + (d-2r) sqrt2 s
-    }          (correct and tight), E OLE >= C1 - C2 phi(theta), phi = sqrt(2n) sqrt(l cos theta) +
-    sqrt(2n(2n-1)) sqrt(1 - cos theta)      (Theorem 1).
+    E OLE ~ 2 D({1+s^2 (r), s^2 (d-r)}, n) - D({(1 +- cos theta_i)/2 + s^2, s^2 (d-2r)}, 2n),
+        D of theory.nuclear_norm,
+    E||M||_* <= sqrt n { sum_i [sqrt(1+cos_i+2s^2) + sqrt(1-cos_i+2s^2)] + (d-2r) sqrt2 s }   (correct and tight),
+    E OLE >= C1 - C2 phi(theta)   (Theorem 1),
+        phi = sqrt(2n) sqrt(l cos theta) + sqrt(2n(2n-1)) sqrt(1 - cos theta).
 
 Theorem 1: 'Stabilizing Self-Consuming Diffusion Models with Latent Space Filtering' (AAAI-26), as reported in
-secondary notes, which leave C1, C2, l unknown: not decidable as stated. Reconstruction: l = r, s = 0, C1 = 2
-E||G_{r x n}||_*, C2 = sqrt r. All else is our own derivation: the upper bound on E||M||_* is tr f(A) <= sum_j
-f(u_j^T A u_j) for the concave f = sqrt in the eigenbasis u_j of S_0 + S_1, then Jensen; sqrt(1+c) + sqrt(1-c)
-falls in c, so the bound on OLE falls as any angle grows. The pooled columns have two covariances, not
-one: the deterministic equivalent needs only their mean because the reflection that swaps the subspaces makes
-both classes' corrections equal. For any matrices 0 <= OLE <= (1 - 1/sqrt 2) sum_c ||M_c||_*: divided by that
-sum, OLE is free of scale.
+secondary notes, which leave C1, C2, l unknown: not decidable as stated. Reconstruction:
+    l = r,   s = 0,   C1 = 2 E||G_{r x n}||_*,   C2 = sqrt r.
+All else is our own derivation: the upper bound on E||M||_* is
+    tr f(A) <= sum_j f(u_j^T A u_j)
+for the concave f = sqrt in the eigenbasis u_j of S_0 + S_1, then Jensen; sqrt(1+c) + sqrt(1-c) falls in c, so
+the bound on OLE falls as any angle grows. The pooled columns have two covariances, not one: the deterministic
+equivalent needs only their mean because the reflection that swaps the subspaces makes both classes'
+corrections equal. For any matrices
+    0 <= OLE <= (1 - 1/sqrt 2) sum_c ||M_c||_*:
+divided by that sum, OLE is free of scale.
 """
 
 from typing import Any
@@ -29,8 +33,7 @@ __all__ = ["expected_ole", "normalised_ole", "theorem1_bound", "corrected_bound"
 
 
 def expected_ole(dim: Any, n: Any, angles: Any, noise: Any, first_order: bool = False) -> Real:
-    """E OLE by the deterministic equivalent (asymptotic; any rank, any noise >= 0); shape of the leading
-    axes.
+    """E OLE by the deterministic equivalent (asymptotic; any rank, any noise >= 0); shape of the leading axes.
 
     `n` columns per class, `noise` the s.d. s, the last axis of `angles` the r principal angles in radians.
     Within 0.5% of simulation from dim = 64, n = 100 on; 2.6% too high at r = 1, s = 0, n = 10. With
@@ -47,8 +50,7 @@ def expected_ole(dim: Any, n: Any, angles: Any, noise: Any, first_order: bool = 
 
 
 def normalised_ole(dim: Any, n: Any, angles: Any, noise: Any, first_order: bool = False) -> Real:
-    """E OLE / E sum_c ||M_c||_*, in [0, 1 - 1/sqrt 2]: free of scale, unlike OLE. Arguments of
-    `expected_ole`.
+    """E OLE / E sum_c ||M_c||_*, in [0, 1 - 1/sqrt 2]: free of scale, unlike OLE. Arguments of `expected_ole`.
 
     A ratio of expectations, which is what a large sample shows.
     """
@@ -75,19 +77,23 @@ def _equivalent(spectrum: tuple[Any, Any], n: Any) -> Real:
 
 
 def theorem1_bound(n: Any, angles: Any) -> Real:
-    """C1 - C2 phi(theta), theta the largest angle: Theorem 1 (`ole-lower-bound`), reconstructed at s = 0, l =
-    r.
+    """C1 - C2 phi(theta), theta the largest angle: Theorem 1 (`ole-lower-bound`), reconstructed at s = 0, l = r.
 
     C1 = 2 E||G_{r x n}||_* is exact (a chi mean) if min(r, n) = 1, else the deterministic equivalent: not
-    rigorous there. With the exact C1, and sharper than known before (own derivation):
-    - true at every angle if 2n - 1 >= 2r; true where cos theta >= l/(l + 2n - 1), the range in which phi
-    falls with
-      theta, for every n and r. Proof: C2 phi >= the subtracted part of `corrected_bound` at s = 0, which for
-      2n - 1 >= r needs only sqrt2 (sqrt c + sqrt(1-c)) >= sqrt(1+c) + sqrt(1-c), that is c >= 1/3 (for 2n - 1
-      >= 2r no condition); for r >= 2n, C2 phi is concave in c and at both ends of the range at least 2n sqrt
-      r >= E||M||_*;
+    rigorous there. With the exact C1, and sharper than known before (own derivation), it is
+
+    - true at every angle if 2n - 1 >= 2r;
+    - true where cos theta >= l/(l + 2n - 1), the range in which phi falls with theta, for every n and r;
     - FALSE elsewhere: n = 1, r = 1, theta = pi/2 gives C1 - C2 sqrt 2 = 0.18 while OLE is 0;
     - negative, so empty, beyond 4.7 degrees at r = 4 and 7.3 at r = 10 (n = 100).
+
+    Proof of the first two: C2 phi >= the subtracted part of `corrected_bound` at s = 0, which for 2n - 1 >= r
+    needs only
+
+        sqrt2 (sqrt c + sqrt(1-c)) >= sqrt(1+c) + sqrt(1-c),
+
+    that is c >= 1/3 (for 2n - 1 >= 2r no condition); for r >= 2n, C2 phi is concave in c and at both ends of the
+    range at least 2n sqrt r >= E||M||_*.
 
     Raises
     ------
@@ -134,13 +140,15 @@ def corrected_bound(dim: Any, n: Any, angles: Any, noise: Any, rigorous: bool = 
 
 
 def exact_ole_rank_one(n: Any, angle: Any) -> Real:
-    """E OLE, exact, for r = 1 and s = 0: 2 E chi_n - E sqrt(a^2 + b^2 + 2ab sin theta), a and b ~ chi_n
-    independent.
+    """E OLE, exact, for r = 1 and s = 0: 2 E chi_n - E sqrt(a^2 + b^2 + 2ab sin theta), a and b ~ chi_n independent.
 
-    M M^T = a^2 u_0 u_0^T + b^2 u_1 u_1^T has trace a^2 + b^2 and second symmetric function a^2 b^2 sin^2
-    theta. In polar form a = R cos(psi/2), b = R sin(psi/2), R ~ chi_{2n} is independent of psi, of density ~
-    sin^{n-1} psi; with sin psi = sech t:  E chi_{2n} int sech^n t sqrt(1 + sin theta sech t) dt / int sech^n
-    t dt. Own derivation. `n` and `angle` broadcast; accurate to rounding.
+    M M^T = a^2 u_0 u_0^T + b^2 u_1 u_1^T has trace a^2 + b^2 and second symmetric function a^2 b^2 sin^2 theta.
+    In polar form a = R cos(psi/2), b = R sin(psi/2), R ~ chi_{2n} is independent of psi, of density
+    ~ sin^{n-1} psi; with sin psi = sech t:
+
+        E chi_{2n} int sech^n t sqrt(1 + sin theta sech t) dt / int sech^n t dt.
+
+    Own derivation. `n` and `angle` broadcast; accurate to rounding.
 
     Raises
     ------

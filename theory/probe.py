@@ -1,17 +1,19 @@
 """How confident is a FIXED probe on data that have drifted, and how confident is one among C classes?
 
-    E sg(Z) = 1/2 + int_0^inf Im phi(u)/sinh(pi u) du,   phi(u) = E e^{iuZ},   Z = x^T Q x / 2,  x ~ N(mu,
-    Sigma), phi(u) = prod_j (1 - i u m_j)^{-1/2} exp(i u m_j nu_j^2 / (2 (1 - i u m_j))),   m_j the
-    eigenvalues of Q Sigma, nu = V^T Sigma^{-1/2} mu, V the eigenvectors of Sigma^{1/2} Q Sigma^{1/2}; roots
-    factor by factor.
+    E sg(Z) = 1/2 + int_0^inf Im phi(u)/sinh(pi u) du,   phi(u) = E e^{iuZ},
+    Z = x^T Q x / 2,   x ~ N(mu, Sigma),
+    phi(u) = prod_j (1 - i u m_j)^{-1/2} exp(i u m_j nu_j^2 / (2 (1 - i u m_j))),
+    m_j the eigenvalues of Q Sigma,
+    nu = V^T Sigma^{-1/2} mu,   V the eigenvectors of Sigma^{1/2} Q Sigma^{1/2};
+    roots factor by factor.
 
 The two-subspace probe has Q = 2 kappa_0 (P_1 - P_0), 2 kappa_0 = 1/(s^2(1+s^2)) with the ORIGINAL s. In the
 plane of one principal pair the two factors of phi make 1 - i u T + u^2 D, whose real part is never below 1:
 no branch to watch.
     drifted noise s':  T = 2 kappa_0 sin^2,   D = (2 kappa_0)^2 sin^2 s'^2 (1 + s'^2).
 C orthogonal subspaces, by the Gumbel trick (xi = P(X + G_1 > max_c (W_c + G_c)), G independent Gumbel):
-    1 - xi_C = int a(y) (1 - B(y)^{C-1}) dy,  a = density of X + G_1,  B(y) = E exp(-e^{W-y}),
-    X = chi^2_r/(2 s^2),  W = chi^2_r/(2(1+s^2)).
+    1 - xi_C = int a(y) (1 - B(y)^{C-1}) dy,   a = density of X + G_1,   B(y) = E exp(-e^{W-y}),
+    X = chi^2_r/(2 s^2),   W = chi^2_r/(2(1+s^2)).
 
 Source: own derivation, from sg(z) = 1/2 + int_0^inf sin(uz)/sinh(pi u) du. With u = e^x all singularities lie
 on |Im x| = pi/2, so the trapezoidal rule errs by exp(-pi^2/h).
@@ -103,11 +105,10 @@ def _symmetric(name: str, matrix: Any) -> Array:
 
 
 def multiclass_confidence(classes: Any, rank: Any, noise: Any) -> Real:
-    """Expected confidence xi_C of the Bayes classifier of C = `classes` orthogonal subspaces of dimension r =
-    `rank`.
+    """Expected confidence xi_C of the Bayes classifier of C = `classes` orthogonal subspaces of dimension r = `rank`.
 
         xi_C = int_0^inf E[L_1 e^{-t L_1}] (E e^{-t L_0})^{C-1} dt,
-        exp(chi^2_r/(2(1+s^2)))
+        L_1 = exp(chi^2_r/(2 s^2)),   L_0 = exp(chi^2_r/(2(1+s^2))).
 
     Arguments broadcast; C = 2 gives `expected_confidence` at 90 degrees. Own derivation (module docstring).
 

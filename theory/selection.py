@@ -1,17 +1,19 @@
 """What does keeping a part of the pool do to the kept part?
 
-Keep the top fraction q by log-odds, P(Z > t) = q. In the eigenbasis of K = S_1^{1/2}(S_0^{-1} -
-S_1^{-1})S_1^{1/2}, with all r angles equal, Z = (l_A a - |l_B| b)/2, a and b ~ chi^2_r independent, and
+Keep the top fraction q by log-odds, P(Z > t) = q. In the eigenbasis of
+    K = S_1^{1/2} (S_0^{-1} - S_1^{-1}) S_1^{1/2},
+with all r angles equal, Z = (l_A a - |l_B| b)/2, a and b ~ chi^2_r independent, and
     l_A, l_B = (rho +- sqrt(rho^2 + 4 rho))/2,   m_A = P(Z'_A > t)/q,   m_B = P(Z'_B > t)/q,
 Z'_A and Z'_B being Z with a, or b, ~ chi^2_{r+2}: whitened second moments of the kept (1 = unchanged).
-For r = 2 and q <= 1/(1+c), c = |l_B|/l_A:  m_B = 1/(1+c),  m_A = 1 + ln(1/q) - ln(1+c) + c/(1+c), at EVERY
-noise (theory.md states the limit c -> 0 of m_A; at 90 degrees c = s^2/(1+s^2)).
+For r = 2 and q <= 1/(1+c), c = |l_B|/l_A:
+    m_B = 1/(1+c),   m_A = 1 + ln(1/q) - ln(1+c) + c/(1+c),
+at EVERY noise (an earlier note of ours stated the limit c -> 0 of m_A; at 90 degrees c = s^2/(1+s^2)).
 
-Runaway of top-N (r = 2, 90 degrees, s -> 0, infinite sample, a generator that multiplies the variance by
-lam):
-    p = {1, lam v_0, ..., lam v_{k-1}},  sum_j e^{-t/p_j} = 1,  v_k = sum_j e^{-t/p_j}(t + p_j),  real share
-    kept e^{-t}, growth g > 1:  sum_{i>=0} e^{-x g^i} = 1,  g = lam sum_{i>=0} e^{-x g^i}(x + g^{-i}) = lam (x
-    + sum_i g^{-i}e^{-x g^i}).
+Runaway of top-N (r = 2, 90 degrees, s -> 0, infinite sample, a generator that multiplies the variance by lam):
+    p = {1, lam v_0, ..., lam v_{k-1}},   sum_j e^{-t/p_j} = 1,   v_k = sum_j e^{-t/p_j} (t + p_j),
+    real share kept e^{-t},
+    growth g > 1:   sum_{i>=0} e^{-x g^i} = 1,
+        g = lam sum_{i>=0} e^{-x g^i} (x + g^{-i}) = lam (x + sum_i g^{-i} e^{-x g^i}).
 There is such a g for EVERY lam > 0 (as g -> 1, x grows like log 1/(g-1)): g - 1 is merely exponentially small
 in 1/lam.
 
@@ -77,8 +79,7 @@ def _tail(t: Array, l_A: Array, l_B: Array, m: Array, k: Array) -> Array:
 
 
 def runaway(shrink: Any, generations: int) -> tuple[Array, Array]:
-    """(v_0 ... v_K, share of real data kept 0 ... K) under top-N, K = `generations`, each of shape (..., K +
-    1).
+    """(v_0 ... v_K, share of real data kept 0 ... K) under top-N, K = `generations`, each of shape (..., K + 1).
 
     `shrink` is lam, the generator's factor on the variance (1 = a perfect copy); v_0 = 1. Own derivation.
 
@@ -108,8 +109,12 @@ def _quota(p: Array) -> Array:
 def runaway_growth(shrink: Any) -> Real:
     """g > 1, the factor by which top-N inflates the kept variance each generation in the end; g(1) = 1.527.
 
-    Found by its own parameter: e = log g gives x(e), then lam(e) = g/(x + sum_i g^{-i} e^{-x g^i}), rising in
-    e. 1e-9 accurate in log g where log g > 1e-3 or so; smaller g by Euler-Maclaurin in e. Own derivation.
+    Found by its own parameter: e = log g gives x(e), then
+
+        lam(e) = g/(x + sum_i g^{-i} e^{-x g^i}),
+
+    rising in e. 1e-9 accurate in log g where log g > 1e-3 or so; smaller g by Euler-Maclaurin in e. Own
+    derivation.
 
     Raises
     ------
@@ -147,8 +152,11 @@ def kept_minority_share(
 ) -> Real:
     """Share of the minority in the kept top `fraction` of weight N(minority, 1) + (1-weight) N(majority, 1).
 
-    Confidence rises in x, so x > t is kept: w Q(t-m1) + (1-w) Q(t-m2) = q, share = w Q(t-m1)/q. Own
-    derivation.
+    Confidence rises in x, so x > t is kept:
+
+        w Q(t-m1) + (1-w) Q(t-m2) = q,   share = w Q(t-m1)/q.
+
+    Own derivation.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Which frames have given principal angles, and what do the two-subspace model's covariances look like?
 
-    U_0 = [e_1 ... e_r],  U_1 = [cos theta_i e_i + sin theta_i e_{r+i}],  S_c = U_c U_c^T + s^2 I,
-    spec S_c = {1 + s^2 (r times), s^2 (d - r)},  spec (S_0 + S_1)/2 = {(1 +- cos theta_i)/2 + s^2, s^2 (d -
-    2r)}.
+    U_0 = [e_1 ... e_r],   U_1 = [cos theta_i e_i + sin theta_i e_{r+i}],   S_c = U_c U_c^T + s^2 I,
+    spec S_c = {1 + s^2 (r times), s^2 (d - r)},
+    spec (S_0 + S_1)/2 = {(1 +- cos theta_i)/2 + s^2, s^2 (d - 2r)}.
 
 Source: the class model of Theorem 1 in 'Stabilizing Self-Consuming Diffusion Models with Latent Space
 Filtering' (AAAI-26), as reported in secondary notes; the pooled spectrum is our own derivation (P_0 + P_1 has
@@ -40,8 +40,7 @@ def frames(angles: Any, dim: int) -> tuple[Array, Array]:
 
 
 def principal_angles(U: Any, V: Any) -> Array:
-    """Principal angles between the column spaces of `U` and `V`, ascending, in radians: shape (..., min(p,
-    q)).
+    """Principal angles between the column spaces of `U` and `V`, ascending, in radians: shape (..., min(p, q)).
 
     Cosines are the singular values of Q_U^T Q_V, sines those of (I - Q_U Q_U^T) Q_V; each angle is read from
     whichever of the two is the better conditioned, so that small angles keep 16 digits (Bjoerck and Golub

@@ -1,18 +1,18 @@
 """At which timestep do posterior-mean features separate two classes best, and why is there a best one?
 
-x_w = x_0 + w e, x_0 of covariance S_c with floor s = delta, s_w^2 = delta^2 + w^2 (DDPM: w =
-sqrt((1-abar)/abar)):
-    h = E[x_0 | x_w] = sum_c p_c D_c x_w,  D_c = A on span U_c and B off it,  A = (1+delta^2)/(1+s_w^2), B =
-    delta^2/s_w^2.
-Signal to noise at 90 degrees over class-0 samples, P_0 = U_0 U_0^T, q = 1 - p the posterior of the wrong
-class:
+x_w = x_0 + w e, x_0 of covariance S_c with floor s = delta, s_w^2 = delta^2 + w^2 (DDPM: w = sqrt((1-abar)/abar)):
+    h = E[x_0 | x_w] = sum_c p_c D_c x_w,   D_c = A on span U_c and B off it,
+    A = (1+delta^2)/(1+s_w^2),   B = delta^2/s_w^2.
+Signal to noise at 90 degrees over class-0 samples, P_0 = U_0 U_0^T, q = 1 - p the posterior of the wrong class:
     CSNR(w) = E|P_0 h|^2 / E|(I-P_0) h|^2
       = r(1+s_w^2) E_{r+2,r}[(A - (A-B) q)^2] / ( r s_w^2 E_{r,r+2}[(B + (A-B) q)^2] + (d-2r) B^2 s_w^2 ),
-    q = sg(Y - X),  X = a/(2 s_w^2),  Y = b/(2 (1+s_w^2)),  a and b chi-square of the degrees named.
+    q = sg(Y - X),   X = a/(2 s_w^2),   Y = b/(2 (1+s_w^2)),   a and b chi-square of the degrees named.
 Small floor: minimise r a_r w^{r+2} + (d - r) delta^4 / w^2, with E_{r,r+2} q^2 ~ a_r w^r:
-    w*^{r+4} = 2 delta^4 (d - r) / (r (r+2) a_r),   a_r = (1/2) E (1/4 + U^2)^{-r/2},  U ~ sech(pi u).
-(theory.md has d - 2r: it forgets the floor inside the other class's plane, the B^2 in (B + (A-B) q)^2, which
-adds r.) Next terms: relative error of order delta^{2r/(r+4)} (the product 2 B q, and s_w against w) and w*^2.
+    w*^{r+4} = 2 delta^4 (d - r) / (r (r+2) a_r),   a_r = (1/2) E (1/4 + U^2)^{-r/2},   U ~ sech(pi u).
+(An earlier note of ours had d - 2r: it forgot the floor inside the other class's plane, the B^2 in
+(B + (A-B) q)^2, which adds r.) Next terms: relative error of order delta^{2r/(r+4)} (the product 2 B q, and
+s_w against w) and w*^2.
+
 More noise averages the floor away (B falls), until the classes are confused (q rises): an interior maximum.
 At delta = 0 there is nothing to average away, and none. Unimodality for all parameters is open.
 
