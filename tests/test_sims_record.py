@@ -110,10 +110,10 @@ def test_policies_added_later_change_nothing(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Echo(ClassGaussians):
-    """A generator that learns nothing: its samples are the noise it is given."""
+    """A generator that learns nothing: its model and its samples are the noise they are given."""
 
     def fit(self, pool: Pool, rng: np.random.Generator, start: Any = None) -> GaussianSampler:
-        return GaussianSampler(np.arange(2), np.zeros((2, 6)), np.stack([np.eye(6)] * 2))
+        return GaussianSampler(np.arange(2), rng.standard_normal((2, 6)), np.stack([np.eye(6)] * 2))
 
 
 def test_policies_of_a_seed_share_their_noise(tmp_path: Path) -> None:
