@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,20 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
+@cache
 def source_digest() -> str:
-    """Changes with any line of sims/ or lsf/: a record or model of older source is never taken for a new one."""
+    """Changes with any line of sims/ or lsf/: a record or model of older source is never taken for a new one.
+
+    Taken once, on import: what is edited while a sweep is under way does not pass for the source that made its records.
+    """
     folders = [Path(str(package.__file__)).parent for package in (sims, lsf)]
     text = [
         f.read_bytes() for folder in folders for f in sorted(folder.glob("*.py")) if f.name != "__main__.py"
     ]
     return hashlib.sha256(b"\0".join(text)).hexdigest()[:16]
+
+
+source_digest()
 
 
 def run_settings(preset: Any, seed: int, train: Pool) -> dict[str, Any]:
