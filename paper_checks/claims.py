@@ -435,7 +435,6 @@ PILOT = {
     "digits-strong": {
         "filter-keeps-real [global quota, own pool]": "fails",
         "filter-keeps-real [class quota, own pool]": "fails",
-        "lsf-best-fid [against ACUR]": "fails",
         "lsf-recall-near-acu": "fails",
         "syn-collapses": "holds",
         "top-n-narrows": "holds",
@@ -454,7 +453,8 @@ PILOT = {
 
 EXPECTED = {(name, world): verdict for world, rows_ in PILOT.items() for name, verdict in rows_.items()}
 """Verdicts expected with a wide berth: the suite is red if one is missed. From a pilot on seeds 900 to 902 (analytic
-worlds: 900 to 905), which the report does not use; there the mean lay at least 5 s.d. beyond the margin."""
+worlds: 900 to 905), which the report does not use, under an earlier row of the presets (N = 800, strong generation 0 of
+1,000 steps); there the mean lay at least 5 s.d. beyond the margin."""
 
 
 def claim(name: str) -> Claim:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from paper_checks.claims import LOOPS, claim
+from paper_checks.claims import claim
 from paper_checks.measures import Run
 from paper_checks.statistics import HOLDS
 from paper_checks.verdicts import Evidence, print_table, write_verdicts
@@ -17,6 +17,8 @@ from tests.tolerances import Estimate
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "out" / "verdicts.json"
 RUNS = ROOT / "runs"
+
+COSTLY_FIRST = ("digits-strong", "digits-weak", "runaway", "low-rank", "gaussian")
 
 REPORT = pytest.StashKey[list[Evidence]]()
 COMPLETE = pytest.StashKey[bool]()
@@ -65,10 +67,11 @@ def report(request: pytest.FixtureRequest) -> list[Evidence]:
 
 @pytest.fixture(scope="session")
 def runs(request: pytest.FixtureRequest, smoke: bool, seed: int) -> dict[str, list[Run]]:
-    """The records of every world of the loops, by world; trained now, unless runs/ has them already."""
-    presets = {world: evidence_preset(world, smoke) for world in (*LOOPS, "runaway")}
-    costly_first = ("digits-strong", "digits-weak", "runaway", "low-rank", "gaussian")
-    jobs = [Job(presets[w].name, s + 1000 * seed) for w in costly_first for s in presets[w].seeds]
+    """The records of every world that a collected check asks for, by world; made now, unless runs/ has them already."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    asked = {call.params.get("world") for call in calls if call is not None}
+    presets = {world: evidence_preset(world, smoke) for world in COSTLY_FIRST if world in asked}
+    jobs = [Job(p.name, s + 1000 * seed) for p in presets.values() for s in p.seeds]
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         folders = run_all(jobs, RUNS, request.config.getoption("--processes"))

@@ -38,8 +38,8 @@ def unet(channels: tuple[int, ...], steps: int) -> Diffusion:
     return Diffusion(size=8, classes=10, channels=channels, steps=steps, lr=2e-3)
 
 
-WEAK = Preset("digits-weak", Digits(unet((16, 32), steps=500)), budget=800, seeds=(0, 1, 2, 3, 4))
-STRONG = Preset("digits-strong", Digits(unet((24, 48), steps=1000)), budget=800)
+WEAK = Preset("digits-weak", Digits(unet((16, 32), steps=500)), budget=500, seeds=(0, 1, 2, 3, 4))
+STRONG = Preset("digits-strong", Digits(unet((24, 48), steps=1300)), budget=500)
 GAUSSIAN = Preset(
     "gaussian",
     Subspaces(TwoSubspaces(dim=8, rank=2, angle=np.pi / 3, noise=0.3), ClassGaussians(), per_class=100),
