@@ -24,8 +24,9 @@ help:
 	@sed -n 's/^# //p' Makefile
 
 evidence: $(READY)
-	$(RUN) pytest paper_checks --size $(SIZE) --seed $(SEED)
-	$(RUN) figures all --size $(SIZE) --seed $(SEED)
+	@status=0; \
+	$(RUN) pytest paper_checks --size $(SIZE) --seed $(SEED) || status=$$?; \
+	$(RUN) figures all --size $(SIZE) --seed $(SEED) && exit $$status
 
 figures: $(READY)
 	$(RUN) figures all
