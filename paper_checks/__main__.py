@@ -8,6 +8,7 @@ import click
 
 from paper_checks.claims import CLAIMS, WORLDS, Claim
 from paper_checks.statistics import NOT_TESTED
+from paper_checks.verdicts import headed
 
 __all__ = ["markdown"]
 
@@ -36,7 +37,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     """The page: a table for the paper's claims, one for our own, and what is not tested."""
     found = {(r["claim"], r["convention"], r["world"]): r for r in rows}
     seeds = {w: max((len(r["seeds"]) for r in rows if r["world"] == w), default=0) for w in WORLDS}
-    heads = [f"{w} (n = {seeds[w]})" if seeds[w] > 1 else w for w in WORLDS]
+    heads = [headed(w, seeds[w]) for w in WORLDS]
 
     def line(c: Claim) -> str:
         margin = "exact" if c.rule == "exact" else f"{c.margin:.2g}"

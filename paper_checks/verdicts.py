@@ -14,7 +14,7 @@ from paper_checks.claims import CLAIMS, WORLDS, Claim
 from paper_checks.measures import Run, statistics_of
 from paper_checks.statistics import FAILS, HOLDS, NOT_TESTED, UNDECIDED, equivalent, interval, superior
 
-__all__ = ["Evidence", "evidence_from_runs", "print_table", "write_verdicts"]
+__all__ = ["Evidence", "evidence_from_runs", "headed", "print_table", "write_verdicts"]
 
 COLOURS = {
     "holds": "green",
@@ -104,13 +104,19 @@ def cell(e: Evidence, smoke: bool) -> str:
     return text
 
 
+def headed(world: str, seeds: int) -> str:
+    """The world and its number of seeds; images on fewer than five are indicative."""
+    few = ", indicative" if world.startswith("digits") and seeds < 5 else ""
+    return f"{world} (n = {seeds}{few})" if seeds > 1 else world
+
+
 def print_table(evidence: Sequence[Evidence], console: Console, smoke: bool) -> None:
     """Claims down, worlds across; then what chance alone would give."""
     table = Table(
         title="Claims and verdicts" + (" (smoke run: decides nothing)" if smoke else ""), show_lines=True
     )
     seeds = {w: max((len(e.seeds) for e in evidence if e.world == w), default=0) for w in WORLDS}
-    for head in ("claim", "margin", *(f"{w} (n={seeds[w]})" if seeds[w] else w for w in WORLDS)):
+    for head in ("claim", "margin", *(headed(w, seeds[w]) for w in WORLDS)):
         table.add_column(head)
     rows = complete(evidence)
     untested = []
@@ -128,6 +134,6 @@ def print_table(evidence: Sequence[Evidence], console: Console, smoke: bool) -> 
         f"{tested} cells have 95% intervals: by chance alone about {tested / 40:.0f} would fall wrongly on each side."
     )
     console.print(
-        "Three seeds are indicative. Value: D of paper_checks/claims.py, mean [95% interval over seeds].",
+        "Value: D of paper_checks/claims.py, mean [95% interval over seeds].",
         markup=False,
     )
