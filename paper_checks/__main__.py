@@ -14,10 +14,11 @@ __all__ = ["markdown"]
 
 HEAD = """# Verdicts
 
-Written by `python -m paper_checks` from `out/verdicts.json`. A cell holds the verdict, then the mean of the claim's
-paired statistic D with its 95% interval over seeds, or the figure of a proof or simulation. D, margin and rule of every
+Written by `python -m paper_checks --out docs/verdicts.md` from `out/verdicts.json`. A cell holds the verdict, then the
+mean of the claim's paired statistic D with its 95% interval over seeds, or the figure of a proof or simulation. D, margin and rule of every
 claim stand in [paper_checks/claims.py](../paper_checks/claims.py); what the words mean, in
-[conventions](conventions.md). Blank: the claim says nothing about that world. Not tested is never green.
+[conventions](conventions.md). Rows marked exact rest on one seed; their intervals are those of a simulation, and what
+their figure is says the check's docstring. Blank: the claim says nothing about that world.
 """
 
 
@@ -37,12 +38,13 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     """The page: a table for the paper's claims, one for our own, and what is not tested."""
     found = {(r["claim"], r["convention"], r["world"]): r for r in rows}
     seeds = {w: max((len(r["seeds"]) for r in rows if r["world"] == w), default=0) for w in WORLDS}
+    pipe = r"\|"  # a bare one would end the cell
     heads = [headed(w, seeds[w]) for w in WORLDS]
 
     def line(c: Claim) -> str:
         margin = "exact" if c.rule == "exact" else f"{c.margin:.2g}"
         cells = [cell(found[c.id, c.convention, w]) for w in WORLDS]
-        return f"| {c.name} | {c.statement} | {margin} | {' | '.join(cells)} |"
+        return f"| {c.name} | {c.statement.replace('|', pipe)} | {margin} | {' | '.join(cells)} |"
 
     def table(claims: list[Claim]) -> str:
         head = ["claim", "statement", "margin", *heads]

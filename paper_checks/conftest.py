@@ -104,7 +104,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not evidence:
         return
     smoke = config.getoption("--size") == "smoke"
-    console = Console(width=None if terminalreporter.isatty else 170)
+    console = Console()
+    console.width = max(console.width, 170)  # a cut number would be worse than a wrapped line
     print_table(evidence, console, smoke)
     if config.stash[COMPLETE]:
         write_verdicts(evidence, OUT, smoke)

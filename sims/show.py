@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -10,20 +11,24 @@ from sims.record import RunFolder
 __all__ = ["table", "show"]
 
 COLUMNS = {
-    "frechet": "Frechet distance",
-    "precision": "precision",
+    "frechet": "dist.",
+    "precision": "prec.",
     "recall": "recall",
-    "coverage": "coverage",
-    "accuracy": "accuracy",
-    "variance_ratio": "variance / real",
-    "log_odds": "log-odds",
+    "coverage": "cover.",
+    "accuracy": "label",
+    "variance_ratio": "var.",
+    "log_odds": "odds",
 }
+"""Heads short enough for a terminal of 80 columns; the caption says what they are."""
+
+CAPTION = """floor: real data; k: generation; n, real: size and real share of its training pool; dist.: Frechet distance;
+label: share of samples that show their label; var.: within-class variance / real; odds: mean log-odds"""
 
 
 def row(metrics: dict[str, Any], kept: dict[str, Any]) -> list[str]:
     """The cells of one generation."""
     share = f"{kept['share_real']:.2f}" if kept else ""
-    return [str(kept.get("n", "")), share, *(f"{metrics[name]:.3f}" for name in COLUMNS)]
+    return [str(kept.get("n", "")), share, *(f"{metrics[name]:.3g}" for name in COLUMNS)]
 
 
 def table(folder: RunFolder) -> Table:
@@ -32,10 +37,15 @@ def table(folder: RunFolder) -> Table:
     n = folder.floor["n_reference"]
     name = f"{folder.settings['preset']['name']}, seed {folder.settings['seed']}"
     title = f"{name} (distance in {space}, {n} reference samples)"
-    out = Table(title=title, caption="ACU trains on a pool that grows; every other policy has one budget")
-    for head in ("policy", "generation", "trained on", "share real", *COLUMNS.values()):
-        out.add_column(head, justify="left" if head == "policy" else "right")
-    out.add_row("real data (floor)", "", *row(folder.floor, {}), end_section=True)
+    grows = (
+        "\nACU trains on a pool that grows; every other policy has one budget"
+        if "ACU" in folder.policies()
+        else ""
+    )
+    out = Table(title=title, caption=CAPTION + grows, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for head in ("policy", "k", "n", "real", *COLUMNS.values()):
+        out.add_column(head, justify="left" if head == "policy" else "right", no_wrap=True)
+    out.add_row("floor", "", *row(folder.floor, {}), end_section=True)
     for policy in (None, *folder.policies()):
         lines = [r for r in folder.records() if r["policy"] == policy]
         for r in lines:
@@ -45,8 +55,5 @@ def table(folder: RunFolder) -> Table:
 
 
 def show(folder: RunFolder) -> None:
-    """Print the table; as wide as it needs to be where the output is no terminal."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160
-    console.print(table(folder))
+    """Print the table."""
+    Console().print(table(folder))
