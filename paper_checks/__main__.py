@@ -15,8 +15,8 @@ __all__ = ["markdown"]
 HEAD = """# Verdicts
 
 Written by `python -m paper_checks --out docs/verdicts.md` from `out/verdicts.json`. A cell holds the verdict, then the
-mean of the claim's paired statistic D with its 95% interval over seeds, or the figure of a proof or simulation. D, margin and rule of every
-claim stand in [paper_checks/claims.py](../paper_checks/claims.py); what the words mean, in
+mean of the claim's paired statistic D with its 95% interval over seeds, or the figure of a proof or simulation. D,
+margin and rule of every claim stand in [paper_checks/claims.py](../paper_checks/claims.py); what the words mean, in
 [conventions](conventions.md). Rows marked exact rest on one seed; their intervals are those of a simulation, and what
 their figure is says the check's docstring. Blank: the claim says nothing about that world.
 """

@@ -21,8 +21,9 @@ COLUMNS = {
 }
 """Heads short enough for a terminal of 80 columns; the caption says what they are."""
 
-CAPTION = """floor: real data; k: generation; n, real: size and real share of its training pool; dist.: Frechet distance;
-label: share of samples that show their label; var.: within-class variance / real; odds: mean log-odds"""
+CAPTION = """floor: real data; k: generation; n, real: size and real share of its training pool;
+dist.: Frechet distance; label: share of samples that show their label;
+var.: within-class variance / real; odds: mean log-odds"""
 
 
 def row(metrics: dict[str, Any], kept: dict[str, Any]) -> list[str]:
