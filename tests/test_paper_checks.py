@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -17,6 +18,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from paper_checks.__main__ import markdown
 from paper_checks.claims import CLAIMS, EXPECTED, IMAGES, LOOPS, WORLDS, Claim, claim
 from paper_checks.measures import Run, between_seeds, slope, statistics_of, u_shapes
 from paper_checks.statistics import (
@@ -608,3 +610,15 @@ def test_statistics_read_and_do_not_write(real_runs: list[Run]) -> None:
         if w == "gaussian":
             statistics_of(c, real_runs)
     assert real_runs == before
+
+
+def test_the_page_of_verdicts_is_a_table_that_renders(tmp_path: Path) -> None:
+    """Every row has the cells of the head: a bare | in a statement would shift the verdicts."""
+    path = tmp_path / "verdicts.json"
+    write_verdicts([], path, smoke=False)
+    evidence = [Evidence(c, w, "holds", 0.5, (0.1, 0.9), (0, 1)) for c in CLAIMS for w in c.worlds]
+    write_verdicts(evidence, path, smoke=False)
+    lines = [line for line in markdown(json.loads(path.read_text())).splitlines() if line.startswith("|")]
+    cells = {len(re.split(r"(?<!\\)\|", line)) for line in lines}
+    assert cells == {len(WORLDS) + 5}
+    assert any("|" in c.statement for c in CLAIMS), "nothing to escape: the test has no power"
