@@ -453,9 +453,10 @@ PILOT = {
 }
 
 EXPECTED = {(name, world): verdict for world, rows_ in PILOT.items() for name, verdict in rows_.items()}
-"""Verdicts expected with a wide berth: the suite is red if one is missed. On digits: at least 5 s.d. beyond the margin in
-both of two pilots on seeds 900 to 902, which the report does not use (the first under N = 800, the second under today's
-presets; the s.d. of three seeds alone proved too weak a guide). Analytic worlds: the same in a pilot on seeds 900 to 905."""
+"""Verdicts expected with a wide berth: the suite is red if one is missed. On digits: at least 5 s.d. beyond the margin
+in both of two pilots on seeds 900 to 902, which the report does not use (the first under N = 800, the second under
+today's presets; the s.d. of three seeds alone proved too weak a guide). Analytic worlds: the same in a pilot on seeds
+900 to 905."""
 
 
 def claim(name: str) -> Claim:

@@ -522,7 +522,7 @@ def test_printed_table_has_every_claim_once() -> None:
     found = [evidence(), evidence("lsf-best-fid [against SYN]", "digits-weak", FAILS, -1.0)]
     text = printed(found)
     for word in (
-        "gaussian (n=3)",
+        "gaussian (n = 3)",
         "holds",
         "[0.5, 1.5]",
         "fails",
