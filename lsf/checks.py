@@ -18,11 +18,14 @@ __all__ = ["finite", "labels_for", "known", "flat", "budget_for", "fitted", "gen
 def finite(name: str, values: Any) -> np.ndarray:
     """`values` as an array with samples on its first axis.
 
-    Raises ValueError if it has no first axis, or a NaN or infinite entry (how many, and the first sample).
+    Raises ValueError if it has no first axis, or a NaN or infinite entry (how many, and the first sample);
+    TypeError if it is complex.
     """
     array = np.asarray(values)
     if array.ndim == 0:
         raise ValueError(f"{name} must have samples on its first axis, found a scalar")
+    if np.issubdtype(array.dtype, np.complexfloating):
+        raise TypeError(f"{name} must be real, found dtype {array.dtype}")
     if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
         bad = ~np.isfinite(array.reshape(len(array), -1))
         first = int(np.argmax(bad.any(axis=1)))

@@ -30,8 +30,8 @@ def ole(latents: Any, labels: Any) -> float:
     infinite latents, or unequal lengths. Singular values below about sqrt(p eps) of the largest, p the
     smaller side of M, are beneath the rounding of a Gram matrix and count as 0.
     """
-    by_class, total = nuclear_norms(latents, labels)
-    return float(by_class.sum() - total)
+    by_class, total, exponent = _scaled_norms(latents, labels)
+    return float(np.ldexp(by_class.sum() - total, exponent))
 
 
 def normalised_ole(latents: Any, labels: Any) -> float:
@@ -39,7 +39,7 @@ def normalised_ole(latents: Any, labels: Any) -> float:
 
     Raises ValueError where every latent is 0, for then it is not defined.
     """
-    by_class, total = nuclear_norms(latents, labels)
+    by_class, total, _ = _scaled_norms(latents, labels)
     if not by_class.sum() > 0:
         raise ValueError("latents are all 0: normalised OLE is not defined")
     return float(1 - total / by_class.sum())
@@ -47,12 +47,21 @@ def normalised_ole(latents: Any, labels: Any) -> float:
 
 def nuclear_norms(latents: Any, labels: Any) -> tuple[np.ndarray, float]:
     """(||M_c||_* for each class in label order, ||M||_*); arguments and errors as `ole`."""
-    m = checks.flat("latents", latents)
+    by_class, total, exponent = _scaled_norms(latents, labels)
+    return np.ldexp(by_class, exponent), float(np.ldexp(total, exponent))
+
+
+def _scaled_norms(latents: Any, labels: Any) -> tuple[np.ndarray, float, int]:
+    """Norms of the latents over 2^exponent, which is about their largest entry: no square leaves float64.
+
+    A power of two changes no bit of what needs no scaling.
+    """
+    m = checks.flat("latents", latents).astype(np.float64)
     y = checks.labels_for("labels", labels, len(m), "latents")
     masks = [y == c for c in np.unique(y)]
-    if m.shape[1] > len(m):
-        return _wide(m, masks)
-    return _tall(m, masks)
+    exponent = int(np.frexp(np.abs(m).max())[1])
+    m = np.ldexp(m, -exponent)
+    return *(_wide if m.shape[1] > len(m) else _tall)(m, masks), exponent
 
 
 def _tall(m: np.ndarray, masks: list[np.ndarray]) -> tuple[np.ndarray, float]:
@@ -60,7 +69,7 @@ def _tall(m: np.ndarray, masks: list[np.ndarray]) -> tuple[np.ndarray, float]:
     total = np.zeros((m.shape[1], m.shape[1]))
     norms = []
     for mask in masks:
-        m_c = m[mask].astype(np.float64)
+        m_c = m[mask]
         gram = m_c.T @ m_c
         total += gram
         norms.append(_nuclear(gram if m_c.shape[1] <= len(m_c) else m_c @ m_c.T))
@@ -69,8 +78,7 @@ def _tall(m: np.ndarray, masks: list[np.ndarray]) -> tuple[np.ndarray, float]:
 
 def _wide(m: np.ndarray, masks: list[np.ndarray]) -> tuple[np.ndarray, float]:
     """Features outnumber samples: M_c M_c' are diagonal blocks of M M'."""
-    rows = m.astype(np.float64)
-    gram = rows @ rows.T
+    gram = m @ m.T
     return np.array([_nuclear(gram[np.ix_(mask, mask)]) for mask in masks]), _nuclear(gram)
 
 

@@ -119,6 +119,8 @@ def test_value_error(call: Any, match: str) -> None:
         (lambda: LatentSpaceFilter(rule="top").fit(X, Y), "rule must be callable"),
         (lambda: LatentSpaceFilter(encoder=3).fit(X, Y), "encoder must be None, a transformer or a callable"),
         (lambda: LatentSpaceFilter(encoder=FlattenedPCA).fit(X, Y), "found the class FlattenedPCA"),
+        (lambda: ole(X + 1j, Y), "latents must be real, found dtype complex128"),
+        (lambda: FITTED.score_samples(X + 1j, Y), "x must be real, found dtype complex128"),
         (lambda: Pool(X, Y + 0.5), "y must be integers, found dtype float64"),
         (lambda: Random()(X[:, 0], Y, 3, rng="seed"), "rng must be a numpy Generator"),
         (lambda: Matched()(X[:, 0], Y, 3, reference=X[:, 0], rng=0), "reference must be a pair"),

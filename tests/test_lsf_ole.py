@@ -95,6 +95,19 @@ def test_float32_and_images_are_taken_as_they_are(rng: np.random.Generator) -> N
     laws.agrees_with_svd(lambda m, y: ole(images, y), images.reshape(30, -1).astype(np.float64), labels, 0)
 
 
+@pytest.mark.parametrize("features", [5, 80])
+@pytest.mark.parametrize("exponent", [-700, 700])
+def test_any_scale(features: int, exponent: int, rng: np.random.Generator) -> None:
+    """Squares of 2^700 and 2^-700 are beyond float64; the result is not, and no bit changes."""
+    latents, labels = rng.standard_normal((30, features)), np.arange(30) % 3
+    scaled = np.ldexp(latents, exponent)
+    assert ole(scaled, labels) == np.ldexp(ole(latents, labels), exponent)
+    assert normalised_ole(scaled, labels) == normalised_ole(latents, labels)
+    np.testing.assert_array_equal(
+        nuclear_norms(scaled, labels)[0], np.ldexp(nuclear_norms(latents, labels)[0], exponent)
+    )
+
+
 # --- wrong OLEs, one a law ---
 
 
