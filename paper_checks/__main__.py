@@ -1,6 +1,7 @@
 """`python -m paper_checks`: the verdicts of the last `make evidence` as a Markdown page (docs/verdicts.md)."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,44 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join([HEAD, *sections, f"## Not tested\n\n{rest}\n"])
 
 
+def whole(row: Any) -> bool:
+    """Is this a row as `write_verdicts` writes it?"""
+
+    def number(x: Any) -> bool:
+        return isinstance(x, int | float) and not isinstance(x, bool)
+
+    if not isinstance(row, dict) or not {"value", "interval", "seeds"} <= row.keys():
+        return False
+    words = [row.get(k) for k in ("claim", "convention", "world", "verdict")]
+    value, ends = row["value"], row["interval"]
+    interval = ends is None or (isinstance(ends, list) and len(ends) == 2 and all(map(number, ends)))
+    return (
+        all(isinstance(w, str) for w in words)
+        and (value is None or number(value))
+        and interval
+        and isinstance(row["seeds"], list)
+    )
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of verdicts.json: one for every claim and world, and nothing else; or an error of one line."""
+    again = "run `make evidence` again"
+    try:
+        rows = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise click.ClickException(f"{path} is not there: run `make evidence` first") from error
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise click.ClickException(f"{path} is damaged ({error}): {again}") from error
+    if not isinstance(rows, list) or not all(map(whole, rows)):
+        raise click.ClickException(f"{path} is damaged (not a list of verdicts): {again}")
+    found = Counter((r["claim"], r["convention"], r["world"]) for r in rows)
+    if found != Counter((c.id, c.convention, w) for c in CLAIMS for w in WORLDS):
+        raise click.ClickException(f"{path} holds other claims or worlds than today's: {again}")
+    return rows
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--verdicts", type=click.Path(path_type=Path), default="out/verdicts.json", show_default=True)
 @click.option(
@@ -69,13 +108,14 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 )
 def main(verdicts: Path, out: Path | None) -> None:
     """Turn out/verdicts.json into a Markdown page."""
-    if not verdicts.exists():
-        raise click.ClickException(f"{verdicts} is not there: run `make evidence` first")
-    page = markdown(json.loads(verdicts.read_text()))
+    page = markdown(rows_of(verdicts))
     if out is None:
         click.echo(page)
-    else:
+        return
+    try:
         out.write_text(page)
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written ({error.strerror})") from error
 
 
 if __name__ == "__main__":

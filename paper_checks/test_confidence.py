@@ -76,6 +76,8 @@ def test_confidence_bounds(conclude: Callable[..., None]) -> None:
         for order in (1, 2, 4):
             low, high = map(np.asarray, confidence.confidence_bounds(sets, order))
             gaps += [np.min(xi - low), np.min(high - xi)]
+            other = np.asarray(confidence.expected_confidence(1.5 * sets))
+            assert np.min(high - other) < 0 or order == 1, "the control, xi at 1.5 rho, was accepted"
             assert np.max(high - low) <= width
             width = float(np.max(high - low))
     conclude("confidence-bounds", HOLDS if min(gaps) >= -1e-14 else FAILS, min(gaps))

@@ -104,12 +104,14 @@ def test_runaway(
 ) -> None:
     """The loop with a learned probe against the recursion for infinite samples; stated bias 10% (n = 500 a class).
 
-    Generations are compared as long as the recursion keeps at least ten real samples of the budget. Value: the largest
+    Shares are compared as long as the recursion keeps at least ten real samples of the budget. Value: the largest
     relative deviation, with the interval at that generation.
     """
     rows = runs[world]
     v, share = (np.asarray(a) for a in selection.runaway(0.8, rows[0].last))
-    last = int(np.sum(share * rows[0].value("ACU-LSF", 1, "n") >= 10)) - 1
+    last = rows[0].last
+    if what != "variance":
+        last = int(np.sum(share * rows[0].value("ACU-LSF", 1, "n") >= 10)) - 1
     if what == "variance":
         theory = v[1 : last + 1]
         seen = np.array(

@@ -8,7 +8,7 @@ from lsf.ole import nuclear_norms, ole
 from paper_checks.simulated import QUARTER, sampled_ole
 from paper_checks.statistics import CORRECTED, FAILS, HOLDS
 from sims.lowrank import TwoSubspaces
-from tests.tolerances import STANDARD_ERRORS, agrees_within_bias, estimate
+from tests.tolerances import CONTROL, STANDARD_ERRORS, agrees_within_bias, estimate
 from theory import certificates
 from theory import ole as expected
 
@@ -40,6 +40,7 @@ def test_corrected_theorem_1(conclude: Callable[..., None], rng: np.random.Gener
 
         found = estimate(whole, rng, 100)
         room.append((bound + STANDARD_ERRORS * found.error - found.mean) / bound)
+    assert max(room) < 0.1, "the control, a bound on E|M|_* a tenth lower, was accepted somewhere"
     verdict = CORRECTED if min(room) >= 0 else FAILS
     conclude("ole-lower-bound [corrected]", verdict, min(room), CORRECTED)
 
@@ -63,8 +64,9 @@ def test_ole_falls_with_angle(conclude: Callable[..., None], rng: np.random.Gene
     for rank, n in ((1, 3), (2, 5), (3, 40)):
         curves = np.array([paired_oles(rank, n, angles, rng) for _ in range(200)])
         steps = np.diff(curves, axis=1)
-        error = steps.std(axis=0, ddof=1) / np.sqrt(len(steps))
-        rises.append((steps.mean(axis=0) / error).max())
+        z = steps.mean(axis=0) / (steps.std(axis=0, ddof=1) / np.sqrt(len(steps)))
+        assert (-z).max() > CONTROL, "the control, the same angles read backwards, was accepted"
+        rises.append(z.max())
     conclude("ole-falls-with-angle [noise 0]", HOLDS if max(rises) <= STANDARD_ERRORS else FAILS, max(rises))
 
 

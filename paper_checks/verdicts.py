@@ -13,6 +13,7 @@ from rich.table import Table
 from paper_checks.claims import CLAIMS, WORLDS, Claim
 from paper_checks.measures import Run, statistics_of
 from paper_checks.statistics import FAILS, HOLDS, NOT_TESTED, UNDECIDED, equivalent, interval, superior
+from sims.record import write_text
 
 __all__ = ["Evidence", "evidence_from_runs", "headed", "print_table", "write_verdicts"]
 
@@ -88,8 +89,7 @@ def complete(evidence: Sequence[Evidence]) -> list[Evidence]:
 
 def write_verdicts(evidence: Sequence[Evidence], path: Path, smoke: bool) -> None:
     """The whole table as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([e.row(smoke) for e in complete(evidence)], indent=1) + "\n")
+    write_text(path, json.dumps([e.row(smoke) for e in complete(evidence)], indent=1) + "\n")
 
 
 def cell(e: Evidence, smoke: bool) -> str:

@@ -7,7 +7,8 @@ the pool to train on. All keep to one budget N but ACU, which grows and is marke
   SYN-ADD  the last generation's samples, 30% of them replaced by real ones drawn afresh
   ACU      everything so far
   ACUR     a random N of everything so far
-  ACU-LSF  the N of everything so far that a fitted filter keeps (paper: the N most confident)
+  ACU-LSF  the N of everything so far that the fitted filter is most confident of (the paper's)
+  ACU-LSF-CLASS, -THRESHOLD, -MATCHED   the same filter under another rule of lsf.rules
 """
 
 from collections.abc import Sequence
@@ -15,11 +16,25 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from sklearn.base import clone
 
 from lsf.filter import LatentSpaceFilter
 from lsf.pool import Pool, concat
+from lsf.rules import Matched, Rule, Threshold, Top
 
-__all__ = ["Policy", "POLICIES", "Real", "Syn", "SynAdd", "Acu", "Acur", "AcuFilter", "policy", "composition"]
+__all__ = [
+    "Policy",
+    "POLICIES",
+    "NAMES",
+    "Real",
+    "Syn",
+    "SynAdd",
+    "Acu",
+    "Acur",
+    "AcuFilter",
+    "policy",
+    "composition",
+]
 
 History = Sequence[Pool]
 
@@ -94,8 +109,21 @@ class AcuFilter:
 POLICIES = ("REAL", "SYN", "SYN-ADD", "ACU", "ACUR", "ACU-LSF")
 
 
-def policy(name: str, fitted: LatentSpaceFilter) -> Policy:
-    """The policy of that name; raises ValueError on an unknown one, and lists those there are."""
+RULES: dict[str, Rule] = {
+    "ACU-LSF": Top(),
+    "ACU-LSF-CLASS": Top(quota="class", shortfall="fill"),
+    "ACU-LSF-THRESHOLD": Threshold(shortfall="fill"),
+    "ACU-LSF-MATCHED": Matched(shortfall="fill"),
+}
+NAMES = (*POLICIES, *(name for name in RULES if name not in POLICIES))
+"""Every policy that can be asked for by name; POLICIES are those a preset runs unless told otherwise."""
+
+
+def policy(name: str, fitted: LatentSpaceFilter, train: Pool) -> Policy:
+    """The policy of that name; `fitted` is the paper's filter, `train` the real data for filters of other rules.
+
+    Raises ValueError on an unknown name, and lists those there are.
+    """
     plain: dict[str, Policy] = {
         "REAL": Real(),
         "SYN": Syn(),
@@ -105,8 +133,10 @@ def policy(name: str, fitted: LatentSpaceFilter) -> Policy:
     }
     if name == "ACU-LSF":
         return AcuFilter(fitted)
+    if name in RULES:
+        return AcuFilter(clone(fitted).set_params(rule=RULES[name]).fit(train.x, train.y))
     if name not in plain:
-        raise ValueError(f"policy must be one of {', '.join(POLICIES)}, found {name!r}")
+        raise ValueError(f"policy must be one of {', '.join(NAMES)}, found {name!r}")
     return plain[name]
 
 

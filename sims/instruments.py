@@ -53,14 +53,14 @@ class Instruments:
             "ole": self.oles(made),
         }
 
-    def floor(self, train: Pool) -> dict[str, Any]:
-        """Every metric for real data: the training part against the reference, as if a generator had made it.
+    def floor(self, train: Pool, n: int) -> dict[str, Any]:
+        """Every metric for real data: `n` of the training part against the reference, as if a generator had made them.
 
         Confidence and OLE are those of the reference, which neither the probe nor the network has seen.
         """
         unseen = self.filter.score_samples(self.reference.x, self.reference.y)
         return {
-            **self.measure(train),
+            **self.measure(first_per_class(train, n // len(train.classes))),
             "log_odds": float(log_odds(unseen).mean()),
             "confidence": float(np.exp(unseen).mean()),
             "ole": self.oles(self.reference, ("clean", "noised")),
@@ -97,6 +97,6 @@ def first_per_class(pool: Pool, n: int) -> Pool:
     rows = [np.flatnonzero(pool.y == c)[:n] for c in pool.classes]
     if min(map(len, rows)) < n:
         raise ValueError(
-            f"ole_per_class asks for {n} samples of each class, the smallest has {min(map(len, rows))}"
+            f"{n} samples of each class are asked for (budget or ole_per_class), the smallest has {min(map(len, rows))}"
         )
     return pool.take(np.concatenate(rows))

@@ -66,16 +66,17 @@ def run(
     """
     policies = preset.policies if policies is None else tuple(policies)
     for name in policies:
-        if name not in curation.POLICIES:
-            raise ValueError(f"policy must be one of {', '.join(curation.POLICIES)}, found {name!r}")
+        if name not in curation.NAMES:
+            raise ValueError(f"policy must be one of {', '.join(curation.NAMES)}, found {name!r}")
     built = preset.world.build(seed)
     settings = run_settings(preset, seed, built.train)
     path = run_path(preset, seed) if path is None else path
     with locked(path):
         folder = RunFolder.create(path, settings, built.notes)
+        began = time.perf_counter()
         sampler = generation_zero(built, seed, model_file(path.parent, settings))
         loop = Loop(preset, seed, built, built.instruments(sampler), folder)
-        start(loop, sampler)
+        start(loop, sampler, began)
         for name in policies:
             follow(loop, name, sampler)
     return folder
@@ -105,13 +106,12 @@ def generation_zero(built: Built, seed: int, file: Path) -> Sampler:
     return sampler
 
 
-def start(loop: Loop, sampler: Sampler) -> None:
-    """Floor and generation 0, unless they are there."""
+def start(loop: Loop, sampler: Sampler, began: float) -> None:
+    """Floor and generation 0, unless they are there; its time counts from `began`, before the training."""
     if loop.folder.records():
         return
-    began = time.perf_counter()
     made = loop.draw(sampler, 0)
-    loop.folder.write_floor(loop.instruments.floor(loop.built.train))
+    loop.folder.write_floor(loop.instruments.floor(loop.built.train, loop.preset.budget))
     record = {
         "policy": None,
         "generation": 0,
@@ -152,7 +152,7 @@ def follow(loop: Loop, name: str, sampler: Sampler) -> None:
     if [r["generation"] for r in loop.folder.of(name)] == list(range(K + 1)):
         return
     made, sampler = resume(loop, name, sampler)
-    policy = curation.policy(name, loop.instruments.filter)
+    policy = curation.policy(name, loop.instruments.filter, loop.built.train)
     for k in range(len(made), K + 1):
         progress.tick(name, k - 1, K)
         began = time.perf_counter()
@@ -182,6 +182,6 @@ def generation(
         "cost": cost(loop, pool, first=False),
         "samples": digest(new.x, new.y),
     }
-    if name in ("ACUR", "ACU-LSF"):  # what would the filter keep of this very pool?
+    if name.startswith(("ACUR", "ACU-LSF")):  # what would the filter keep of this very pool?
         record["choices"] = loop.instruments.choices(concat(history), loop.preset.budget)
     return sampler, new, record

@@ -11,7 +11,7 @@ from lsf.filter import LatentSpaceFilter
 from lsf.pool import Pool, concat
 from lsf.rules import Matched, Top
 from sims import curation
-from sims.curation import POLICIES, AcuFilter, SynAdd, composition, draw, policy
+from sims.curation import NAMES, POLICIES, RULES, AcuFilter, SynAdd, composition, draw, policy
 from sims.seeds import stream, torch_seed
 from tests.tolerances import assert_exact
 
@@ -125,7 +125,7 @@ SOURCES = {
 def test_budget_source_and_no_sample_twice(
     name: str, pools: list[Pool], fitted: LatentSpaceFilter, rng: np.random.Generator
 ) -> None:
-    pool = policy(name, fitted)(pools, N, rng)
+    pool = policy(name, fitted, pools[0])(pools, N, rng)
     assert len(pool) == (sum(map(len, pools)) if name == "ACU" else N)
     assert len(set(numbers(pool))) == len(pool)
     assert set(pool.born.tolist()) <= SOURCES[name]
@@ -140,7 +140,7 @@ def test_budget_source_and_no_sample_twice(
 def test_policy_is_a_function_of_its_arguments(
     name: str, pools: list[Pool], fitted: LatentSpaceFilter
 ) -> None:
-    draws = [numbers(policy(name, fitted)(pools, N, np.random.default_rng(s))) for s in (1, 1, 2)]
+    draws = [numbers(policy(name, fitted, pools[0])(pools, N, np.random.default_rng(s))) for s in (1, 1, 2)]
     assert draws[0] == draws[1]
     fixed = name in ("ACU", "ACU-LSF", "SYN")  # SYN's last generation is its budget
     assert (draws[0] == draws[2]) == fixed
@@ -157,7 +157,7 @@ def test_syn_add_is_thirty_percent(pools: list[Pool], fitted: LatentSpaceFilter)
     """Redrawn afresh each generation."""
     shares, reals = [], []
     for k in range(3):
-        pool = policy("SYN-ADD", fitted)(pools, N, stream(0, "select", k))
+        pool = policy("SYN-ADD", fitted, pools[0])(pools, N, stream(0, "select", k))
         shares.append(composition(pool, np.array([0, 1]))["share_real"])
         reals.append(tuple(numbers(pool.take(pool.born == 0))))
     assert shares == [0.3] * 3
@@ -168,7 +168,7 @@ def test_acu_grows_and_is_the_only_one(
     pools: list[Pool], fitted: LatentSpaceFilter, rng: np.random.Generator
 ) -> None:
     for name in POLICIES:
-        sizes = [len(policy(name, fitted)(pools[:k], N, rng)) for k in (2, 3, 4)]
+        sizes = [len(policy(name, fitted, pools[0])(pools[:k], N, rng)) for k in (2, 3, 4)]
         assert sizes == ([100, 140, 180] if name == "ACU" else [N] * 3)
 
 
@@ -244,13 +244,30 @@ def test_fresh_share_out_of_range_is_refused(
         SynAdd(fresh)(pools, N, rng)
 
 
-def test_unknown_policy_is_refused_and_the_known_are_listed(fitted: LatentSpaceFilter) -> None:
-    with pytest.raises(ValueError, match=r"policy must be one of REAL, SYN, .*ACU-LSF, found 'SIN'"):
-        policy("SIN", fitted)
+def test_unknown_policy_is_refused_and_the_known_are_listed(
+    pools: list[Pool], fitted: LatentSpaceFilter
+) -> None:
+    with pytest.raises(ValueError, match=r"policy must be one of REAL, SYN, .*ACU-LSF.*, found 'SIN'"):
+        policy("SIN", fitted, pools[0])
 
 
-def test_every_policy_of_the_list_exists(fitted: LatentSpaceFilter) -> None:
-    assert len({type(policy(name, fitted)) for name in POLICIES}) == len(POLICIES) == len(set(POLICIES))
+def test_every_policy_of_the_list_exists(pools: list[Pool], fitted: LatentSpaceFilter) -> None:
+    kinds = {type(policy(name, fitted, pools[0])) for name in POLICIES}
+    assert len(kinds) == len(POLICIES) == len(set(POLICIES))
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(POLICIES)))
+def test_the_filter_runs_under_every_rule(
+    name: str, pools: list[Pool], fitted: LatentSpaceFilter, rng: np.random.Generator
+) -> None:
+    """Each rule has its budget and keeps other samples than the paper's; the paper's filter stays as it was."""
+    top = numbers(policy("ACU-LSF", fitted, pools[0])(pools, N, rng))
+    made = policy(name, fitted, pools[0])
+    assert isinstance(made, AcuFilter)
+    assert made.filter.rule == RULES[name] != fitted.rule
+    kept = made(pools, N, np.random.default_rng(1))
+    assert len(kept) == N
+    assert set(numbers(kept)) != set(top)
 
 
 def test_policies_are_values() -> None:
