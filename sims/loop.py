@@ -84,13 +84,15 @@ def run(
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds the folder for one process; raises ValueError if another has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Holds the folder for one process; raises ValueError if another has it, or it cannot be written beside."""
     lock = FileLock(path.parent / f".{path.name}.lock", timeout=0)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise ValueError(f"{path} is in use by another process") from error
+    except OSError as error:
+        raise ValueError(f"{path.parent} cannot be written to ({error}); choose another folder") from error
     try:
         yield
     finally:
