@@ -47,10 +47,13 @@ class LatentSpaceFilter(BaseEstimator):
     def fit(self, x_real: Any, y_real: Any) -> LatentSpaceFilter:
         """Real samples x_real (n, ...) and their labels y_real (n,).
 
-        Raises ValueError on NaN or infinite values, unequal lengths, fewer than two classes, or a class too
-        small to be split; TypeError if encoder or rule are of no known kind. A fit that raises changes
+        Raises ValueError on NaN, infinite or overflowing values, unequal lengths, fewer than two classes, or a
+        class too small to be split; TypeError if encoder or rule are of no known kind. A fit that raises changes
         nothing.
         """
+        if isinstance(self.rule, type):
+            name = self.rule.__name__
+            raise TypeError(f"rule must be an instance, as {name}(), found the class {name}")
         if not callable(self.rule):
             raise TypeError(f"rule must be callable, as lsf.rules.Top(), found {self.rule!r}")
         x = checks.finite("x_real", x_real)
@@ -75,8 +78,8 @@ class LatentSpaceFilter(BaseEstimator):
     def score_samples(self, x: Any, y: Any) -> np.ndarray:
         """Log-confidence of each sample's own label, (n,) float64, at most 0; higher is kept first.
 
-        Raises NotFittedError before fit; ValueError on NaN or infinite x or latents, unequal lengths, or a
-        label never seen in fit.
+        Raises NotFittedError before fit; ValueError on NaN or infinite x or latents, latents so large that
+        scores overflow, unequal lengths, or a label never seen in fit.
         """
         checks.fitted(self, "probe_")
         samples = checks.finite("x", x)

@@ -38,25 +38,30 @@ class Probe(BaseEstimator):
     def fit(self, h: Any, y: Any) -> Probe:
         """Latents h (n, ...) of real data and their labels y (n,).
 
-        Raises ValueError on NaN or infinite latents, unequal lengths, or fewer than two classes.
+        Raises ValueError on NaN or infinite latents, latents too large for their variance to be a float64,
+        unequal lengths, or fewer than two classes.
         """
         rows = checks.flat("h", h).astype(np.float64)
         labels = checks.labels_for("y", y, len(rows), "h")
         classes = np.unique(labels)
         if len(classes) < 2:
             raise ValueError(f"y must have at least two classes, found {classes.tolist()}")
-        scaler = StandardScaler().fit(rows)
+        scaler = _scaler(rows)
         regression = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(scaler.transform(rows), labels)
         self.classes_, self.scaler_, self.regression_ = classes, scaler, regression
         return self
 
     def logits(self, h: Any) -> np.ndarray:
-        """z (n, C) in float64, columns in the order of `classes_`; two classes have logits 0 and z."""
+        """z (n, C) in float64, columns in the order of `classes_`; two classes have logits 0 and z.
+
+        Raises NotFittedError before fit; ValueError on bad latents, or logits that overflow.
+        """
         checks.fitted(self, "regression_")
-        rows = checks.flat("h", h)
+        rows = checks.flat("h", h).astype(np.float64, copy=False)
         if rows.shape[1] != self.scaler_.n_features_in_:
             raise ValueError(f"h has {rows.shape[1]} features, fit saw {self.scaler_.n_features_in_}")
-        return in_blocks(self._logits, rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _not_overflown(in_blocks(self._logits, rows))
 
     def log_odds(self, h: Any, y: Any) -> np.ndarray:
         """log(xi / (1 - xi)) = -log sum_{c != y} exp(z_c - z_y), (n,) float64; never saturates.
@@ -67,7 +72,8 @@ class Probe(BaseEstimator):
         z = self.logits(h)
         labels = checks.labels_for("y", y, len(z), "h")
         own = checks.known("y", labels, self.classes_)[:, None]
-        differences = z - np.take_along_axis(z, own, axis=1)
+        with np.errstate(over="ignore"):
+            differences = _not_overflown(z - np.take_along_axis(z, own, axis=1))
         np.put_along_axis(differences, own, -np.inf, axis=1)
         return -logsumexp(differences, axis=1)
 
@@ -79,3 +85,22 @@ class Probe(BaseEstimator):
         standard = (rows - self.scaler_.mean_) / self.scaler_.scale_
         z = standard @ self.regression_.coef_.T + self.regression_.intercept_
         return np.hstack([np.zeros_like(z), z]) if z.shape[1] == 1 else z
+
+
+def _scaler(rows: np.ndarray) -> StandardScaler:
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler = StandardScaler().fit(rows)
+    if not (np.isfinite(scaler.mean_).all() and np.isfinite(scaler.scale_).all()):
+        raise ValueError("h (the latents of x_real) is so large that its variance overflows: rescale x_real")
+    return scaler
+
+
+def _not_overflown(z: np.ndarray) -> np.ndarray:
+    bad = ~np.isfinite(z).all(axis=1)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise ValueError(
+            f"h (the latents of x) is so large that the scores of {int(bad.sum())} samples "
+            f"overflow, the first of sample {first}: rescale x, or leave such samples out"
+        )
+    return z

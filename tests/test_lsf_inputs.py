@@ -33,6 +33,7 @@ def _with(value: float) -> np.ndarray:
     return bad
 
 
+HUGE = np.where(np.arange(20)[:, None] == 7, 1.7e308, X)
 FITTED = LatentSpaceFilter().fit(X, Y)
 MATCHED = LatentSpaceFilter(rule=Matched(), random_state=0).fit(X, Y)
 
@@ -91,6 +92,9 @@ def test_encoder_that_gives_nan() -> None:
             lambda: LatentSpaceFilter(rule=Top("class")).fit(X, Y).select(X[:10], Y[:10], 4),
             "class 1 has 0 samples",
         ),
+        (lambda: LatentSpaceFilter().fit(X * 1e200, Y), "variance overflows: rescale x_real"),
+        (lambda: FITTED.score_samples(np.sign(X) * 1.7e308, Y), r"latents of x\) is so large"),
+        (lambda: FITTED.select(HUGE, Y, 3), "1 samples overflow, the first of sample 7: rescale x"),
         (lambda: EnergyFeatures(4).fit(X, Y), "rank is 4, but class 0 has 10 samples of 3 features"),
         (lambda: Top("classwise"), "quota must be one of"),
         (lambda: Top(shortfall="ignore"), "shortfall must be one of"),
@@ -117,6 +121,7 @@ def test_value_error(call: Any, match: str) -> None:
         (lambda: FITTED.select(X, Y, 2.5), "budget must be an integer, found 2.5"),
         (lambda: FITTED.select(X, Y, True), "budget must be an integer, found True"),
         (lambda: LatentSpaceFilter(rule="top").fit(X, Y), "rule must be callable"),
+        (lambda: LatentSpaceFilter(rule=Top).fit(X, Y), r"rule must be an instance, as Top\(\)"),
         (lambda: LatentSpaceFilter(encoder=3).fit(X, Y), "encoder must be None, a transformer or a callable"),
         (lambda: LatentSpaceFilter(encoder=FlattenedPCA).fit(X, Y), "found the class FlattenedPCA"),
         (lambda: ole(X + 1j, Y), "latents must be real, found dtype complex128"),
@@ -158,3 +163,9 @@ def test_fit_that_raises_leaves_the_filter_as_it_was() -> None:
 def test_absent_class_is_filled_on_request() -> None:
     fitted = LatentSpaceFilter(rule=Top("class", "fill")).fit(X, Y)
     assert len(fitted.select(X[:10], Y[:10], 4)) == 4
+
+
+def test_scores_of_longdouble_are_float64() -> None:
+    scores = FITTED.score_samples(X.astype(np.longdouble), Y)
+    assert scores.dtype == np.float64
+    np.testing.assert_array_equal(scores, FITTED.score_samples(X, Y))
