@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from rich.console import Console
 from scipy import stats
 
-from paper_checks.__main__ import markdown
+from paper_checks.__main__ import main, markdown
 from paper_checks.claims import CLAIMS, EXPECTED, IMAGES, LOOPS, WORLDS, Claim, claim
 from paper_checks.measures import Run, between_seeds, slope, statistics_of, u_shapes
 from paper_checks.statistics import (
@@ -622,3 +623,71 @@ def test_the_page_of_verdicts_is_a_table_that_renders(tmp_path: Path) -> None:
     cells = {len(re.split(r"(?<!\\)\|", line)) for line in lines}
     assert cells == {len(WORLDS) + 5}
     assert any("|" in c.statement for c in CLAIMS), "nothing to escape: the test has no power"
+
+
+# --- the command line ---
+
+
+def page_of(path: Path, *arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["--verdicts", str(path), *map(str, arguments)])
+
+
+def refusal(result: Result) -> str:
+    assert result.exit_code in (1, 2)
+    assert isinstance(result.exception, SystemExit)
+    (line,) = [line for line in result.output.splitlines() if line.startswith("Error")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is damaged"),
+        ("[{", "is damaged"),
+        ("[" * 100_000, "is damaged"),
+        ("{}", "not a list of verdicts"),
+        ("[1]", "not a list of verdicts"),
+        ("[{}]", "not a list of verdicts"),
+        ("[]", "other claims or worlds"),
+    ],
+)
+def test_damaged_verdicts_are_one_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "verdicts.json").write_text(text)
+    assert message in refusal(page_of(tmp_path / "verdicts.json", "--out", tmp_path / "page.md"))
+    assert not (tmp_path / "page.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("value", "1", "not a list of verdicts"),
+        ("interval", [1.0], "not a list of verdicts"),
+        ("interval", [None, 1.0], "not a list of verdicts"),
+        ("seeds", None, "not a list of verdicts"),
+        ("verdict", None, "not a list of verdicts"),
+        ("claim", ["a"], "not a list of verdicts"),
+        ("claim", "another", "other claims or worlds"),
+    ],
+)
+def test_a_damaged_row_of_verdicts_is_one_line(key: str, value: Any, message: str, tmp_path: Path) -> None:
+    rows = written([evidence()], tmp_path)
+    path = tmp_path / "out" / "verdicts.json"
+    assert page_of(path).exit_code == 0  # control
+    path.write_text(json.dumps([{**rows[0], key: value}, *rows[1:]]))
+    assert message in refusal(page_of(path))
+    path.write_text(json.dumps([*rows, rows[0]]))
+    assert "other claims or worlds" in refusal(page_of(path))
+
+
+def test_verdicts_that_cannot_be_read_or_written_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    assert "is damaged" in refusal(page_of(tmp_path / "binary"))
+    assert "cannot be read" in refusal(page_of(tmp_path))
+    assert "cannot be read" in refusal(page_of(tmp_path / "binary" / "x"))
+    assert "is not there" in refusal(page_of(tmp_path / "nowhere"))
+    written([evidence()], tmp_path)
+    path = tmp_path / "out" / "verdicts.json"
+    assert "cannot be written" in refusal(page_of(path, "--out", tmp_path / "nowhere" / "page.md"))
+    assert "page.md" in refusal(page_of(path, "--out", tmp_path / "binary" / "page.md"))
+    assert page_of(path, "--out", tmp_path / "page.md").exit_code == 0
+    assert (tmp_path / "page.md").read_text().startswith("# Verdicts")
