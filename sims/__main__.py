@@ -5,7 +5,10 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is imported: equal runs give equal records
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,6 +31,24 @@ Examples:
 A run that was killed goes on where it stopped when the same command is given again. Generation-0 models lie beside the
 run folder, in generation-0/, under a key of settings, data, versions and source.
 """
+
+
+class Folder(click.Path):
+    """A path that says something: the empty one, of a shell variable that is not set, is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """What is wrong with a folder is said in one line, without a traceback."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise click.ClickException(" ".join(str(error).split())) from error
 
 
 class RunByDefault(click.Group):
@@ -61,31 +82,27 @@ def main() -> None:
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     help="Run folder. [default: runs/PRESET-seedS-KEY]",
 )
 def run_command(name: str, seed: int, policies: tuple[str, ...], out: Path | None) -> None:
     """Run (or resume) the loops of PRESET with one seed, and print the table."""
     single_thread()
     row = preset(name)
-    path = out or run_path(row, seed)
-    try:
+    path = run_path(row, seed) if out is None else out
+    with one_line():
         with shown() as display, progress.listening(lambda *tick: display.tick(f"{name} seed {seed}", *tick)):
             folder = run(row, seed, path, policies or None)
         show(folder)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(f"records: {folder.path}")
 
 
 @main.command("show")
-@click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("path", metavar="RUN", type=Folder(path_type=Path))
 def show_command(path: Path) -> None:
     """Print the table of the run folder RUN."""
-    try:
+    with one_line():
         show(RunFolder(path))
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ A run folder belongs to one preset and one seed:
   generations.jsonl   one JSON line a generation: generation 0 (policy null), then each policy's generations
   times.jsonl         wall times, apart, so that the records of equal runs are equal byte for byte
   state/              samples of every generation, and each policy's last model (safetensors)
-Files are replaced whole, never half-written; a generation's line is written after its state.
+Files are replaced whole, never half-written; a generation's line is written after its state. Settings, floor and every
+generation's line end with a `sum` of their own content: one digit changed by hand or by a disk is noticed on reading.
 """
 
 import hashlib
@@ -30,7 +31,19 @@ from lsf.pool import Pool
 
 __all__ = ["RunFolder", "digest", "key_of", "run_settings", "source_digest", "versions", "model_file"]
 
-FORMAT = 1
+FORMAT = 2
+SETTINGS = ("preset", "seed", "data", "versions", "source", "key", "notes")
+METRICS = (
+    "n_reference",
+    "frechet",
+    "precision",
+    "recall",
+    "coverage",
+    "accuracy",
+    "variance_ratio",
+    "log_odds",
+)
+"""What a floor, and so every generation, must have at least."""
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "diffusers")
 
 
@@ -147,13 +160,71 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text)
 
 
-def read_json(path: Path) -> Any:
+def damaged(path: Path, why: object) -> ValueError:
+    return ValueError(f"{path} is damaged ({why}); delete the folder and run again")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; raises ValueError where there is none to be read."""
     try:
-        return json.loads(path.read_text())
+        return path.read_text()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"{path.parent} is no run folder of ours: it has no {path.name}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete the folder and run again") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise damaged(path, error) from error
+
+
+def read_json(path: Path, text: str) -> dict[str, Any]:
+    """One object of the file at `path`; raises ValueError if the text is none."""
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    if not isinstance(row, dict):
+        raise damaged(path, "no JSON object where a record should be")
+    return row
+
+
+def sealed(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as it reads back, and a `sum` of it."""
+    row = json.loads(json.dumps(row))  # keys are text, tuples are lists
+    return {**row, "sum": key_of(row)}
+
+
+def unsealed(path: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """The row that was sealed; raises ValueError if it is not what it was."""
+    own = {k: v for k, v in row.items() if k != "sum"}
+    if row.get("sum") != key_of(own):
+        raise damaged(path, "changed after it was written")
+    return own
+
+
+def check_settings(path: Path, row: dict[str, Any]) -> None:
+    """Raises ValueError if these are not the settings of a run."""
+    missing = [k for k in SETTINGS if k not in row]
+    if missing:
+        raise damaged(path, f"it lacks {', '.join(missing)}")
+    for name, needed in {"preset": ("name", "generations"), "notes": ("feature_space",)}.items():
+        if not isinstance(row[name], dict) or not set(needed) <= row[name].keys():
+            raise damaged(path, f"{name} lacks {' or '.join(needed)}")
+
+
+def check_records(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Raises ValueError unless it is generation 0, then 1, 2, ... of each policy, all with the same metrics."""
+    last: dict[str | None, int] = {}
+    for r in lines:
+        if not {"policy", "generation", "metrics", "samples"} <= r.keys():
+            raise damaged(path, "a line is no record")
+        policy, k = r["policy"], r["generation"]
+        if not isinstance(policy, str | None) or type(k) is not int:
+            raise damaged(path, f"a line is of generation {k!r} of {policy!r}")
+        if k != (0 if not last else last.get(policy, 0) + 1) or (policy is None) != (k == 0):
+            raise damaged(path, f"generation {k} of {policy or 'all'} comes out of turn or twice")
+        last[policy] = k
+        if not isinstance(r["metrics"], dict) or r["metrics"].keys() != lines[0]["metrics"].keys():
+            raise damaged(path, f"other metrics in generation {k} of {policy or 'all'}")
 
 
 class RunFolder:
@@ -161,18 +232,20 @@ class RunFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.settings = read_json(self.path / "settings.json")
-        if not isinstance(self.settings, dict) or self.settings.get("format") != FORMAT:
+        file = self.path / "settings.json"
+        written = read_json(file, read_text(file))
+        if written.get("format") != FORMAT:
             raise ValueError(f"{self.path} is no run folder of format {FORMAT}")
-        if self.settings.get("key") != key_of(
+        self.settings = unsealed(file, written)
+        check_settings(file, self.settings)
+        if self.settings["key"] != key_of(
             {k: v for k, v in self.settings.items() if k not in ("key", "notes")}
         ):
-            raise ValueError(
-                f"{self.path}/settings.json was changed after it was written; run again elsewhere"
-            )
+            raise damaged(file, "its key is not that of its settings")
         self.times()
-        if self.records():
-            _ = self.floor
+        lines = self.records()
+        if lines and lines[0]["metrics"].keys() != self.floor.keys():
+            raise damaged(self.path / "floor.json", "its metrics are not those of the generations")
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any], notes: dict[str, Any]) -> "RunFolder":
@@ -181,8 +254,12 @@ class RunFolder:
         Raises ValueError if `path` holds something else, or a run of other settings.
         """
         key = key_of(settings)
-        if not path.exists() or (path.is_dir() and all(is_leftover(f) for f in path.iterdir())):
-            text = json.dumps({**settings, "key": key, "notes": notes}, indent=1)
+        try:
+            fresh = not path.exists() or (path.is_dir() and all(is_leftover(f) for f in path.iterdir()))
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error.strerror})") from error
+        if fresh:
+            text = json.dumps(sealed({**settings, "key": key, "notes": notes}), indent=1)
             write_text(path / "settings.json", text + "\n")
         folder = cls(path)
         if folder.settings["key"] != key:
@@ -191,8 +268,11 @@ class RunFolder:
         return folder
 
     def records(self) -> list[dict[str, Any]]:
-        """The lines of generations.jsonl; raises ValueError on a damaged one."""
-        return self._lines("generations.jsonl")
+        """The lines of generations.jsonl; raises ValueError if one is damaged, missing or there twice."""
+        path = self.path / "generations.jsonl"
+        lines = [unsealed(path, r) for r in self._lines(path.name)]
+        check_records(path, lines)
+        return lines
 
     def times(self) -> list[dict[str, Any]]:
         """The lines of times.jsonl."""
@@ -209,25 +289,29 @@ class RunFolder:
     @property
     def floor(self) -> dict[str, Any]:
         """Every metric for real data."""
-        return read_json(self.path / "floor.json")
+        path = self.path / "floor.json"
+        floor = unsealed(path, read_json(path, read_text(path)))
+        if not floor.keys() >= set(METRICS):
+            raise damaged(path, "it lacks metrics")
+        return floor
 
     def _lines(self, name: str) -> list[dict[str, Any]]:
         path = self.path / name
-        if not path.exists():
+        if not os.path.lexists(path):
             return []
-        try:
-            lines = [json.loads(line) for line in path.read_text().splitlines()]
-            if all(isinstance(r, dict) and {"policy", "generation"} <= r.keys() for r in lines):
-                return lines
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is damaged ({error}); delete the folder and run again") from error
-        raise ValueError(f"{path} is damaged: a line is no record; delete the folder and run again")
+        lines = [read_json(path, line) for line in read_text(path).splitlines()]
+        if all({"policy", "generation"} <= r.keys() for r in lines):
+            return lines
+        raise damaged(path, "a line is no record")
 
     def write_floor(self, floor: dict[str, Any]) -> None:
-        write_text(self.path / "floor.json", json.dumps(floor) + "\n")
+        """Every metric for real data, and a sum."""
+        write_text(self.path / "floor.json", json.dumps(sealed(floor)) + "\n")
 
     def write_lines(self, name: str, lines: list[dict[str, Any]]) -> None:
-        write_text(self.path / name, "".join(json.dumps(line) + "\n" for line in lines))
+        """All lines of a file; those of generations.jsonl with a sum each."""
+        rows = [sealed(r) for r in lines] if name == "generations.jsonl" else lines
+        write_text(self.path / name, "".join(json.dumps(r) + "\n" for r in rows))
 
     def add(self, record: dict[str, Any], seconds: float) -> None:
         """One more generation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,6 +126,9 @@ def test_show_refuses_what_is_no_run(finished: Path, tmp_path: Path) -> None:
         ("floor.json", b"{", "floor.json is damaged"),
         ("settings.json", b"garbage", "settings.json is damaged"),
         ("settings.json", b"{}", "no run folder of format"),
+        ("floor.json", b"{}", "floor.json is damaged"),
+        ("floor.json", b"[]", "floor.json is damaged"),
+        ("generations.jsonl", b'{"policy": "SYN", "generation": 1}\n', "generations.jsonl is damaged"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "show"])
@@ -139,6 +143,48 @@ def test_damage_is_one_line(
     arguments = ["show", out] if command == "show" else [SMOKE, "--seed", "3", "--out", out]
     assert message in said(cli(*arguments))
     assert (out / file).read_bytes() == damage
+
+
+@pytest.mark.parametrize("name", ["settings.json", "floor.json", "generations.jsonl", "times.jsonl"])
+@pytest.mark.parametrize("command", ["run", "show"])
+def test_a_folder_in_the_place_of_a_file_is_one_line(
+    name: str, command: str, finished: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "run"))
+    (out / name).unlink()
+    (out / name).mkdir()
+    arguments = ["show", out] if command == "show" else [SMOKE, "--seed", "3", "--out", out]
+    assert f"{name} cannot be read" in said(cli(*arguments))
+
+
+@pytest.mark.parametrize("lines", [[0, 1, 1], [0, 2], [1]])
+def test_show_refuses_what_a_resumed_run_refuses(lines: list[int], finished: Path, tmp_path: Path) -> None:
+    """A line twice, a generation missing."""
+    out = Path(shutil.copytree(finished, tmp_path / "run"))
+    whole = (out / "generations.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "generations.jsonl").write_bytes(b"".join(whole[i] for i in lines))
+    for arguments in (["show", out], [SMOKE, "--seed", "3", "--out", out]):
+        assert "out of turn or twice" in said(cli(*arguments))
+
+
+def test_edited_notes_are_refused(finished: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "run"))
+    text = (out / "settings.json").read_text()
+    (out / "settings.json").write_text(text.replace("coordinates", "features"))
+    assert "settings.json is damaged (changed" in said(cli("show", out))
+
+
+def test_a_path_below_a_file_or_an_empty_one_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("text")
+    for below in ("file/x", "file/x/y"):
+        assert "file" in said(cli(SMOKE, "--out", tmp_path / below))
+        assert "no run folder" in said(cli("show", tmp_path / below))
+    assert "the path is empty" in said(cli(SMOKE, "--out", ""))
+    assert "the path is empty" in said(cli("show", ""))
+    assert [f.name for f in tmp_path.iterdir()] == ["file"]
 
 
 def test_other_settings_and_a_folder_in_use_are_one_line(finished: Path) -> None:
