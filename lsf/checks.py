@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["finite", "labels_for", "known", "flat", "budget_for", "fitted", "generator"]
+__all__ = ["finite", "labels_for", "known", "flat", "whole", "budget_for", "fitted", "generator"]
 
 
 def finite(name: str, values: Any) -> np.ndarray:
@@ -44,8 +44,15 @@ def flat(name: str, values: Any) -> np.ndarray:
 
 
 def labels_for(name: str, labels: Any, count: int, of: str) -> np.ndarray:
-    """Labels as a 1-D array of length `count`, the number of samples of the argument called `of`."""
+    """Labels as a 1-D array of length `count`, the number of samples of the argument called `of`.
+
+    Raises TypeError on an array of objects that are not all strings.
+    """
     array = finite(name, labels)
+    objects = array.flat if array.dtype == object else ()
+    strange = sorted({type(label).__name__ for label in objects if not isinstance(label, str)})
+    if strange:
+        raise TypeError(f"{name} must be integers or strings, found dtype object with {', '.join(strange)}")
     if array.ndim != 1:
         raise ValueError(f"{name} must be one label a sample (1-D), found shape {array.shape}")
     if len(array) != count:
@@ -61,14 +68,19 @@ def known(name: str, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.searchsorted(classes, labels)
 
 
+def whole(name: str, value: Any) -> int:
+    """`value` as an int; TypeError if it is no integer."""
+    try:
+        if not isinstance(value, bool | np.bool_):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise TypeError(f"{name} must be an integer, found {value!r}")
+
+
 def budget_for(budget: Any, count: int) -> int:
     """`budget` as an int with 1 <= budget <= count; TypeError if no integer, ValueError if out of range."""
-    if isinstance(budget, bool | np.bool_):
-        raise TypeError(f"budget must be an integer, found {budget!r}")
-    try:
-        number = operator.index(budget)
-    except TypeError:
-        raise TypeError(f"budget must be an integer, found {budget!r}") from None
+    number = whole("budget", budget)
     if number < 1:
         raise ValueError(f"budget must be positive, found {number}")
     if number > count:
@@ -83,9 +95,12 @@ def generator(name: str, rng: Any) -> np.random.Generator:
     if isinstance(rng, np.random.Generator):
         return rng
     try:
-        return np.random.default_rng(operator.index(rng))
+        seed = operator.index(rng)
     except TypeError:
         raise TypeError(f"{name} must be a numpy Generator or an integer seed, found {rng!r}") from None
+    if seed < 0:
+        raise ValueError(f"{name} must not be negative, found {seed}")
+    return np.random.default_rng(seed)
 
 
 def fitted(estimator: Any, attribute: str) -> None:

@@ -48,14 +48,16 @@ class LatentSpaceFilter(BaseEstimator):
         """Real samples x_real (n, ...) and their labels y_real (n,).
 
         Raises ValueError on NaN, infinite or overflowing values, unequal lengths, fewer than two classes, or a
-        class too small to be split; TypeError if encoder or rule are of no known kind. A fit that raises changes
-        nothing.
+        class too small to be split; TypeError if encoder, rule, labels or random_state are of no known kind.
+        A fit that raises changes nothing.
         """
         if isinstance(self.rule, type):
             name = self.rule.__name__
             raise TypeError(f"rule must be an instance, as {name}(), found the class {name}")
         if not callable(self.rule):
             raise TypeError(f"rule must be callable, as lsf.rules.Top(), found {self.rule!r}")
+        if self.random_state is not None:
+            checks.generator("random_state", self.random_state)
         x = checks.finite("x_real", x_real)
         y = checks.labels_for("y_real", y_real, len(x), "x_real")
         uses_reference = getattr(self.rule, "uses_reference", False)

@@ -154,7 +154,7 @@ class Matched(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.bins < 1:
+        if checks.whole("bins", self.bins) < 1:
             raise ValueError(f"bins must be at least 1, found {self.bins}")
 
     def _keep(self, pool: Candidates, among: np.ndarray, count: int, where: str, c: Any = None) -> np.ndarray:

@@ -101,6 +101,8 @@ def test_encoder_that_gives_nan() -> None:
         (lambda: Threshold(quantile=2), r"quantile must lie in \[0, 1\], found 2"),
         (lambda: Matched(bins=0), "bins must be at least 1"),
         (lambda: Random()(X[:, 0], Y, 3), "needs rng"),
+        (lambda: Random()(X[:, 0], Y, 3, rng=-1), "rng must not be negative, found -1"),
+        (lambda: LatentSpaceFilter(random_state=-1).fit(X, Y), "random_state must not be negative"),
         (lambda: Matched()(X[:, 0], Y, 3, rng=0), "needs reference"),
         (
             lambda: Matched(bins=1)(X[:, 0], Y, 3, reference=(X[:5, 0], Y[:5]), rng=0),
@@ -122,6 +124,15 @@ def test_value_error(call: Any, match: str) -> None:
         (lambda: FITTED.select(X, Y, True), "budget must be an integer, found True"),
         (lambda: LatentSpaceFilter(rule="top").fit(X, Y), "rule must be callable"),
         (lambda: LatentSpaceFilter(rule=Top).fit(X, Y), r"rule must be an instance, as Top\(\)"),
+        (lambda: LatentSpaceFilter(random_state="a").fit(X, Y), "random_state must be a numpy Generator"),
+        (
+            lambda: LatentSpaceFilter().fit(X, [None] * 10 + [1] * 10),
+            "y_real .* dtype object with NoneType, int",
+        ),
+        (lambda: LatentSpaceFilter().fit(X, Y.astype(object)), "y_real must be integers or strings"),
+        (lambda: FITTED.score_samples(X, [None] * 20), "y must be integers or strings"),
+        (lambda: Top()(X[:, 0], [0] * 19 + [None], 3), "y must be integers or strings"),
+        (lambda: Matched(bins=2.5), "bins must be an integer, found 2.5"),
         (lambda: LatentSpaceFilter(encoder=3).fit(X, Y), "encoder must be None, a transformer or a callable"),
         (lambda: LatentSpaceFilter(encoder=FlattenedPCA).fit(X, Y), "found the class FlattenedPCA"),
         (lambda: ole(X + 1j, Y), "latents must be real, found dtype complex128"),
@@ -169,3 +180,9 @@ def test_scores_of_longdouble_are_float64() -> None:
     scores = FITTED.score_samples(X.astype(np.longdouble), Y)
     assert scores.dtype == np.float64
     np.testing.assert_array_equal(scores, FITTED.score_samples(X, Y))
+
+
+def test_strings_as_objects_are_labels() -> None:
+    words = np.array(["no", "yes"])[Y]
+    fitted = LatentSpaceFilter().fit(X, words.astype(object))
+    np.testing.assert_array_equal(fitted.score_samples(X, words), FITTED.score_samples(X, Y))
