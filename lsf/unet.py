@@ -39,7 +39,8 @@ class UNetEncoder(TransformerMixin, BaseEstimator):
     - batch_size: every forward pass has this many samples, the last one padded.
     - random_state: integer, Generator or None, for the noise.
 
-    Fitted: `shape_` (C, H, W), `null_label_` (int or None), `noise_` (timesteps, C, H, W) or None.
+    Fitted: `shape_` (C, H, W), `timesteps_` (list), `null_label_` (int or None), `noise_` (timesteps, C, H, W)
+    or None.
     """
 
     def __init__(
@@ -69,17 +70,26 @@ class UNetEncoder(TransformerMixin, BaseEstimator):
         return type(self)(**self.get_params(deep=False))
 
     def fit(self, x: Any, y: Any = None) -> UNetEncoder:
-        """Notes the shape of samples x (n, C, H, W), checks every parameter and draws the noise; y is not
-        used.
+        """Notes the shape of samples x (n, C, H, W), checks every parameter, tries the model on one sample
+        and draws the noise; y is not used.
 
-        Raises ValueError on a missing layer (lists those there are), pooling, timesteps, labels or batch
-        size out of range, or noised without alphas_cumprod.
+        Raises ValueError on a missing layer (lists those there are) or one the pooling cannot use, pooling,
+        timesteps, labels or batch size out of range, noised without alphas_cumprod, or x the model cannot
+        take.
         """
-        shape = _images(x).shape[1:]
+        images = _images(x)
         _layer(self.model, self.layer)
-        self._check_parameters()
+        steps = self._whole_timesteps()
+        self._check_parameters(max(steps))
         null_label = _null_label(self.model, self.null_label)
-        self.shape_, self.null_label_, self.noise_ = shape, null_label, self._draw_noise(shape)
+        noise = self._draw_noise((len(steps), *images.shape[1:]))
+        self._try(images[:1], max(steps), null_label)
+        self.shape_, self.timesteps_, self.null_label_, self.noise_ = (
+            images.shape[1:],
+            steps,
+            null_label,
+            noise,
+        )
         return self
 
     def transform(self, x: Any) -> np.ndarray:
@@ -97,7 +107,7 @@ class UNetEncoder(TransformerMixin, BaseEstimator):
         if images.shape[1:] != self.shape_:
             raise ValueError(f"x has samples of shape {images.shape[1:]}, fit saw {self.shape_}")
         with _evaluating(self.model), _stopping_at(_layer(self.model, self.layer)), torch.inference_mode():
-            return np.stack([self._at(k, images) for k in range(len(self._timesteps()))])
+            return np.stack([self._at(k, images) for k in range(len(self.timesteps_))])
 
     def _at(self, k: int, images: np.ndarray) -> np.ndarray:
         """Features (n, features) at the k-th timestep."""
@@ -106,21 +116,37 @@ class UNetEncoder(TransformerMixin, BaseEstimator):
     def _noised(self, k: int, block: np.ndarray) -> np.ndarray:
         if self.noise_ is None:
             return block
-        abar = float(np.asarray(self.alphas_cumprod)[self._timesteps()[k]])
+        abar = float(np.asarray(self.alphas_cumprod)[self.timesteps_[k]])
         return np.float32(abar**0.5) * block + np.float32((1 - abar) ** 0.5) * self.noise_[k]
 
     def _features(self, k: int, block: np.ndarray) -> np.ndarray:
-        weights = next(self.model.parameters())
-        sample = torch.from_numpy(block).to(weights.device, weights.dtype)
-        labels = None
-        if self.null_label_ is not None:
-            labels = torch.full((len(block),), self.null_label_, device=weights.device)
-        hidden = _run(self.model, sample, self._timesteps()[k], labels).float()
+        hidden = _run(self.model, block, self.timesteps_[k], self.null_label_).float()
         if self.pooling == "mean":
             hidden = hidden.flatten(2).mean(dim=2)
         return hidden.flatten(1).cpu().numpy()
 
-    def _timesteps(self) -> list[int]:
+    def _try(self, sample: np.ndarray, timestep: int, null_label: int | None) -> None:
+        """One sample through the model, so that what cannot work is refused in fit."""
+        try:
+            with (
+                _evaluating(self.model),
+                _stopping_at(_layer(self.model, self.layer)),
+                torch.inference_mode(),
+            ):
+                hidden = _run(self.model, sample, timestep, null_label)
+        except _Unreached:
+            raise ValueError(f"layer {self.layer!r} is never reached in the model's forward pass") from None
+        except (RuntimeError, IndexError) as error:
+            at = f"shape {sample.shape[1:]} at timestep {timestep}"
+            raise ValueError(f"x has samples that the model cannot take, of {at}: {error}") from error
+        if not isinstance(hidden, torch.Tensor) or not hidden.ndim or len(hidden) != 1:
+            raise ValueError(f"layer {self.layer!r} does not give one latent a sample")
+        if self.pooling == "mean" and hidden.ndim < 3:
+            raise ValueError(
+                f"pooling='mean' needs a layer with space, {self.layer!r} gives {tuple(hidden.shape)}"
+            )
+
+    def _whole_timesteps(self) -> list[int]:
         steps = np.atleast_1d(np.asarray(self.timesteps))
         if steps.ndim > 1 or not len(steps) or not np.issubdtype(steps.dtype, np.integer) or steps.min() < 0:
             raise ValueError(
@@ -128,22 +154,22 @@ class UNetEncoder(TransformerMixin, BaseEstimator):
             )
         return [int(t) for t in steps]
 
-    def _check_parameters(self) -> None:
-        steps = self._timesteps()
+    def _check_parameters(self, last: int) -> None:
         if self.pooling not in ("flatten", "mean"):
             raise ValueError(f"pooling must be 'flatten' or 'mean', found {self.pooling!r}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, found {self.batch_size}")
         if self.noised and self.alphas_cumprod is None:
             raise ValueError("noised=True needs alphas_cumprod, the scheduler's; found None")
-        if self.noised and max(steps) >= len(self.alphas_cumprod):
-            raise ValueError(f"timesteps reach {max(steps)}, alphas_cumprod has {len(self.alphas_cumprod)}")
+        if self.alphas_cumprod is not None and last >= len(self.alphas_cumprod):
+            raise ValueError(f"timesteps reach {last}, alphas_cumprod has {len(self.alphas_cumprod)}")
 
     def _draw_noise(self, shape: tuple[int, ...]) -> np.ndarray | None:
         if not self.noised:
             return None
-        rng = np.random.default_rng(self.random_state)
-        return rng.standard_normal((len(self._timesteps()), *shape)).astype(np.float32)
+        if self.random_state is not None:
+            checks.generator("random_state", self.random_state)
+        return np.random.default_rng(self.random_state).standard_normal(shape).astype(np.float32)
 
 
 class _Reached(Exception):
@@ -153,14 +179,22 @@ class _Reached(Exception):
         self.output = output[0] if isinstance(output, tuple) else output
 
 
-def _run(model: Any, sample: torch.Tensor, timestep: int, labels: torch.Tensor | None) -> torch.Tensor:
-    """The output of the layer that `_stopping_at` watches."""
-    extra = {} if labels is None else {"class_labels": labels}
+class _Unreached(Exception):
+    """The forward pass ended without the latent."""
+
+
+def _run(model: Any, block: np.ndarray, timestep: int, null_label: int | None) -> torch.Tensor:
+    """The output of the layer that `_stopping_at` watches, on a block of samples."""
+    weights = next(model.parameters())
+    sample = torch.from_numpy(block).to(weights.device, weights.dtype)
+    extra = {}
+    if null_label is not None:
+        extra["class_labels"] = torch.full((len(block),), null_label, device=weights.device)
     try:
         model(sample, timestep, **extra)
     except _Reached as reached:
         return reached.output
-    raise ValueError("layer was not reached in the model's forward pass")
+    raise _Unreached
 
 
 @contextmanager
@@ -218,4 +252,8 @@ def _images(x: Any) -> np.ndarray:
     array = checks.finite("x", x)
     if array.ndim != 4 or array.size == 0:
         raise ValueError(f"x must be images (n, C, H, W), found shape {array.shape}")
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        images = array.astype(np.float32)
+    if not np.isfinite(images).all():
+        raise ValueError("x has values beyond float32, in which the model runs: rescale x")
+    return images

@@ -202,6 +202,13 @@ def test_clone_shares_the_model(model: Any) -> None:
         ({"layer": "mid_block.resnets.9"}, "layer 'mid_block.resnets.9' is not in the model"),
         ({"noised": True}, "noised=True needs alphas_cumprod"),
         ({"noised": True, "alphas_cumprod": ABAR[:100]}, "timesteps reach 200, alphas_cumprod has 100"),
+        ({"alphas_cumprod": ABAR[:100]}, "timesteps reach 200, alphas_cumprod has 100"),
+        ({"layer": "idle"}, "layer 'idle' is never reached"),
+        (
+            {"layer": "time_embedding", "pooling": "mean"},
+            r"pooling='mean' needs a layer with space, 'time_embedding' gives \(1, 32\)",
+        ),
+        ({"noised": True, "alphas_cumprod": ABAR, "random_state": "a"}, "random_state must be"),
         ({"timesteps": ()}, "timesteps must be whole numbers"),
         ({"timesteps": (-1,)}, "timesteps must be whole numbers"),
         ({"timesteps": 0.5}, "timesteps must be whole numbers, at least one, not negative; found 0.5"),
@@ -210,9 +217,18 @@ def test_clone_shares_the_model(model: Any) -> None:
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
 )
-def test_bad_settings(model: Any, x: np.ndarray, settings: dict[str, Any], match: str) -> None:
-    with pytest.raises(ValueError, match=match):
+def test_bad_settings(seed: int, x: np.ndarray, settings: dict[str, Any], match: str) -> None:
+    model = _model(seed)
+    model.idle = torch.nn.Identity()
+    with pytest.raises((ValueError, TypeError), match=match):
         UNetEncoder(model, **settings).fit(x)
+
+
+def test_timesteps_are_those_of_fit(model: Any, x: np.ndarray) -> None:
+    encoder = UNetEncoder(model, (50, 300)).fit(x)
+    before = encoder.transform(x)
+    assert encoder.timesteps_ == [50, 300]
+    np.testing.assert_array_equal(encoder.set_params(timesteps=7).transform(x), before)
 
 
 def test_bad_samples(model: Any, x: np.ndarray) -> None:
@@ -221,6 +237,12 @@ def test_bad_samples(model: Any, x: np.ndarray) -> None:
         encoder.transform(x)
     with pytest.raises(ValueError, match=r"x must be images \(n, C, H, W\), found shape \(21, 64\)"):
         encoder.fit(x.reshape(21, -1))
+    with pytest.raises(ValueError, match=r"x has samples that the model cannot take, of shape \(3, 8, 8\)"):
+        encoder.fit(x.repeat(3, axis=1))
+    with pytest.raises(ValueError, match="x has values beyond float32"):
+        encoder.fit(x * 1e300)
+    with pytest.raises(NotFittedError):  # a fit that raises leaves nothing behind
+        encoder.transform(x)
     with pytest.raises(ValueError, match="fit saw"):
         encoder.fit(x).transform(x[:, :, :4])
     x[3] = np.nan
