@@ -20,8 +20,9 @@ __all__ = ["Pool", "concat"]
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Samples `x` (n, ...), integer labels `y` (n,), generation of birth `born` (n,): 0 = real, k = made by
-    generation k; a scalar `born` holds for every sample.
+    """Samples `x` (n, ...), integer labels `y` (n,), birth `born` (n,): 0 = real, k >= 1 = made by the k-th
+    model of the loop (model k - 1, if the one trained on real data is called generation 0); a scalar `born`
+    holds for every sample.
 
     Raises ValueError if lengths differ, x is not finite, or born is negative; TypeError if y or born are no
     integers.
