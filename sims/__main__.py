@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from sims import progress
-from sims.curation import POLICIES
+from sims.curation import NAMES
 from sims.loop import run, run_path
 from sims.presets import PRESETS, preset
 from sims.record import RunFolder
@@ -77,7 +77,7 @@ def main() -> None:
     "-p",
     "policies",
     multiple=True,
-    type=click.Choice(POLICIES),
+    type=click.Choice(NAMES),
     help="Repeat for several. [default: all of the preset's]",
 )
 @click.option(
