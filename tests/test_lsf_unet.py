@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from diffusers import UNet2DModel
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from lsf import LatentSpaceFilter
+from lsf.unet import UNetEncoder
 from tests import lsf_laws as laws
 from tests.tolerances import FLOAT32, close
-
-torch = pytest.importorskip("torch")
-UNet2DModel = pytest.importorskip("diffusers").UNet2DModel
-from lsf.unet import UNetEncoder  # noqa: E402 (only where torch is)
 
 ABAR = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
 

@@ -1,0 +1,330 @@
+"""Every claim on records in which it is clearly true or clearly false: is D what the claim says?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log
+from typing import Any
+
+import numpy as np
+import pytest
+
+from paper_checks.claims import CLAIMS, IMAGES, LOOPS, Claim, claim
+from paper_checks.measures import Run, between_seeds, statistics_of, u_shapes
+from paper_checks.statistics import (
+    FAILS,
+    HOLDS,
+    UNDECIDED,
+    interval,
+)
+from paper_checks.verdicts import (
+    evidence_from_runs,
+)
+from sims.curation import POLICIES
+from tests.tolerances import CONTROL, STANDARD_ERRORS, close
+
+# --- records in which a claim is clearly true, and clearly false ---
+
+K, N = 5, 200
+TIMESTEPS = (10, 100, 200, 300, 500, 700, 900)
+Tweak = Callable[[dict[str, Any], str | None, int], None]
+"""Changes the record of a policy and generation; "floor" stands for the policy of the floor."""
+
+
+def ole_rows(world: str, inputs: tuple[str, ...]) -> list[dict[str, Any]]:
+    if world not in IMAGES:
+        return [{"latent": "coordinates", "raw": 10.0, "normalised": 0.2}]
+    return [
+        {"timestep": t, "input": i, "latent": shape, "raw": 10.0, "normalised": 0.2}
+        for i in inputs
+        for t in TIMESTEPS
+        for shape in ("flattened", "pooled")
+    ]
+
+
+def neutral(world: str, policy: str | None, k: int) -> dict[str, Any]:
+    """A record of a loop in which nothing happens."""
+    made_of = {"n": N, "share_real": 0.5, "mean_generation": 1.0, "smallest_class": 0.1}
+    record: dict[str, Any] = {
+        "policy": policy,
+        "generation": k,
+        "metrics": {
+            "n": N,
+            **dict.fromkeys(("precision", "recall", "coverage", "accuracy"), 0.7),
+            **dict.fromkeys(("frechet", "variance_ratio", "log_odds"), 1.0),
+            "retention": [1.0] * 10,
+            "ole": ole_rows(world, ("clean", "noised") if policy == "floor" else ("clean",)),
+        },
+        "cost": {"gradient_steps": 3, "training_evaluations": 20 * N, "sampling_evaluations": 10 * N},
+        "trained_on": dict(made_of),
+    }
+    if policy in ("ACUR", "ACU-LSF"):
+        pool = {**made_of, "n": 100}
+        record["choices"] = {"pool": pool, "global": dict(made_of), "class": dict(made_of)}
+    return record
+
+
+def shaken(value: Any, rng: np.random.Generator) -> Any:
+    """Every fraction a little off, as between seeds."""
+    if isinstance(value, dict):
+        return {k: shaken(v, rng) for k, v in value.items()}
+    if isinstance(value, list):
+        return [shaken(v, rng) for v in value]
+    return value * float(1 + 0.002 * rng.standard_normal()) if isinstance(value, float) else value
+
+
+def synthetic(world: str, tweak: Tweak, rng: np.random.Generator, seeds: int = 5) -> list[Run]:
+    """`seeds` runs of a loop in which what `tweak` says happens, and nothing else."""
+
+    def record(policy: str | None, k: int) -> dict[str, Any]:
+        out = neutral(world, policy, k)
+        tweak(out, policy, k)
+        return shaken(out, rng)
+
+    places = [(None, 0), *((p, k) for p in POLICIES for k in range(1, K + 1))]
+    return [
+        Run(s, record("floor", 0)["metrics"], {place: record(*place) for place in places})
+        for s in range(seeds)
+    ]
+
+
+def metric(name: str, **values: Callable[[int], float] | float) -> Tweak:
+    """That metric of those policies (REAL_ for "REAL", ACU_LSF for "ACU-LSF"), a number or a function of k."""
+
+    def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
+        value = values.get(str(policy).replace("-", "_"))
+        if value is not None:
+            record["metrics"][name] = value(k) if callable(value) else value
+
+    return tweak
+
+
+def against(metric_name: str, a: str, b: str, high: float, low: float) -> tuple[Tweak, Tweak]:
+    """`a` high and `b` low, and the other way round."""
+    a, b = a.replace("-", "_"), b.replace("-", "_")
+    return metric(metric_name, **{a: high, b: low}), metric(metric_name, **{a: low, b: high})
+
+
+def trend(name: str, policy: str, rate: float) -> tuple[Tweak, Tweak]:
+    """Growth by `rate` a generation, and fall."""
+    key = policy.replace("-", "_")
+    return tuple(metric(name, **{key: lambda k, r=r: float(np.exp(r * k))}) for r in (rate, -rate))  # type: ignore
+
+
+def fits(row: dict[str, Any], convention: str) -> bool:
+    """Is this the row of latents that the convention names? Analytic worlds have one."""
+    latent, fed = (
+        "pooled" if "mean-pooled" in convention else "flattened",
+        "noised" if "noised" in convention else "clean",
+    )
+    return "timestep" not in row or (row["latent"] == latent and row["input"] == fed)
+
+
+def degrades(convention: str, sign: int) -> Tweak:
+    """What the convention names goes one way at t = 200; everything else that could be read goes the other."""
+
+    def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
+        if policy != "SYN":
+            return
+        for row in record["metrics"]["ole"]:
+            for kind in ("raw", "normalised"):
+                meant = (
+                    fits(row, convention) and row.get("timestep", 200) == 200 and convention.startswith(kind)
+                )
+                row[kind] *= 1 + 0.1 * k * (sign if meant else -sign)
+
+    return tweak
+
+
+def bends(convention: str, sign: int) -> Tweak:
+    """Real latents: the named curve is a valley (or a hill), every other one is the opposite."""
+
+    def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
+        if policy != "floor":
+            return
+        for row in record["metrics"]["ole"]:
+            height = abs(TIMESTEPS.index(row["timestep"]) - 3) / 3  # 1 at both ends, 0 in the middle
+            for kind in ("raw", "normalised"):
+                valley = (fits(row, convention) and convention.startswith(kind)) == (sign > 0)
+                row[kind] *= 1 + (height if valley else 1 - height)
+
+    return tweak
+
+
+def keeps(convention: str, sign: int) -> Tweak:
+    """What the convention names is kept (or not); the other quota, history and number say the opposite."""
+    history = "ACUR" if "ACUR's pool" in convention else "ACU-LSF"
+    quota = "class" if "class quota" in convention else "global"
+    name = "mean_generation" if "mean generation" in convention else "share_real"
+
+    def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
+        for q in ("global", "class") if k >= 2 and "choices" in record else ():
+            for n, towards_real in (("share_real", 1), ("mean_generation", -1)):
+                meant = (policy, q, n) == (history, quota, name)
+                record["choices"][q][n] += 0.2 * towards_real * (sign if meant else -sign)
+
+    return tweak
+
+
+def starves(share: float) -> Tweak:
+    def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
+        if policy == "ACU-LSF":
+            record["trained_on"]["smallest_class"] = share
+
+    return tweak
+
+
+def costs(convention: str, sign: int) -> Tweak:
+    """Cached latents: only the new samples are scored, however large the pool; re-scored: all of it."""
+
+    def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
+        if policy == "ACU-LSF":
+            record["choices"]["pool"]["n"] = 100 if sign > 0 and "re-scored" in convention else 100 * N
+            record["cost"]["training_evaluations"] += 0 if sign > 0 or "re-scored" in convention else 10 * N
+
+    return tweak
+
+
+def worlds_of(row: Claim) -> tuple[Tweak, Tweak]:
+    """A loop in which the claim is clearly true, one in which it is clearly false."""
+    c = row.convention
+    rival = c.rsplit("against ", 1)[-1]
+    table: dict[str, Callable[[], tuple[Tweak, Tweak]]] = {
+        "latent-degrades": lambda: (degrades(c, 1), degrades(c, -1)),
+        "ole-u-shape": lambda: (bends(c, 1), bends(c, -1)),
+        "confidence-falls": lambda: (
+            metric("log_odds", SYN=lambda k: 9.0 - k),
+            metric("log_odds", SYN=lambda k: 1.0 + k),
+        ),
+        "filter-keeps-real": lambda: (keeps(c, 1), keeps(c, -1)),
+        "lsf-best-fid": lambda: against("frechet", rival, "ACU-LSF", 2.0, 1.0),
+        "lsf-fid-stable": lambda: trend("frechet", "ACU-LSF", -0.2),
+        "lsf-best-precision": lambda: against(
+            "accuracy" if "accuracy" in c else "precision", "ACU-LSF", rival, 0.9, 0.5
+        ),
+        "lsf-recall-near-acu": lambda: (
+            metric("recall", ACU_LSF=0.69, ACU=0.7),
+            metric("recall", ACU_LSF=0.6, ACU=0.7),
+        ),
+        "syn-collapses": lambda: trend("frechet", "SYN", 0.2),
+        "syn-add-mitigates": lambda: against("frechet", "SYN", "SYN-ADD", 2.0, 1.0),
+        "acur-near-acu": lambda: (metric("frechet", ACUR=1.1, ACU=1.0), metric("frechet", ACUR=2.0, ACU=1.0)),
+        "no-extra-cost": lambda: (costs(c, 1), costs(c, -1)),
+        "top-n-inflates": lambda: against("variance_ratio", "ACU-LSF", "ACUR", 1.5, 1.0),
+        "top-n-narrows": lambda: against("variance_ratio", "ACUR", "ACU-LSF", 1.0, 0.5),
+        "top-n-starves-classes": lambda: (starves(0.0), starves(0.1)),
+        "lsf-harms": lambda: against("frechet", "ACU-LSF", "ACUR", 2.0, 1.0),
+        "fine-tuning-harms": lambda: trend("frechet", "REAL", 0.2),
+    }
+    return table[row.id]()
+
+
+EVERY_RIVAL = "lsf-best-fid [against every rival at hand]"
+CELLS = [(c, w) for c in CLAIMS if c.rule != "exact" for w in c.worlds if "every rival" not in c.name]
+cells = pytest.mark.parametrize(("row", "world"), CELLS, ids=[f"{c.name}-{w}" for c, w in CELLS])
+
+
+@cells
+def test_claim_that_is_true_holds_and_one_that_is_false_fails(
+    row: Claim, world: str, rng: np.random.Generator
+) -> None:
+    true, false = (evidence_from_runs(row, world, synthetic(world, t, rng)) for t in worlds_of(row))
+    assert (true.verdict, false.verdict) == (HOLDS, FAILS)
+    assert true.seeds == (0, 1, 2, 3, 4)
+    assert true.value is not None
+    assert false.value is not None
+    if row.rule != "equivalent":
+        assert true.value > row.margin > false.value
+
+
+DIFFERENCES = [(c, w) for c, w in CELLS if c.rule == "superior" and c.margin > 0]
+
+
+@pytest.mark.parametrize(("row", "world"), DIFFERENCES, ids=[f"{c.name}-{w}" for c, w in DIFFERENCES])
+def test_nothing_happening_shows_no_effect(row: Claim, world: str, rng: np.random.Generator) -> None:
+    """Where a claim asks for a difference beyond a margin, a loop in which nothing happens is no evidence for it."""
+    found = evidence_from_runs(row, world, synthetic(world, lambda *_: None, rng))
+    assert found.verdict == FAILS
+    assert found.value is not None
+    assert abs(found.value) < row.margin
+
+
+@pytest.mark.parametrize("world", LOOPS)
+def test_noise_of_the_real_arm_withholds_the_verdict_on_images(world: str, rng: np.random.Generator) -> None:
+    """The same lead of ACU-LSF, where the REAL control differs as much from seed to seed: digits cannot tell."""
+    row = claim("lsf-best-fid [against ACUR]")
+    runs = synthetic(world, worlds_of(row)[0], rng)
+    for i, r in enumerate(runs):
+        r.records["REAL", K]["metrics"]["frechet"] = float(np.exp(i))
+    assert statistics_of(row, runs)[1] > 1
+    assert evidence_from_runs(row, world, runs).verdict == (UNDECIDED if world in IMAGES else HOLDS)
+
+
+def test_noise_is_in_the_units_of_the_claim(rng: np.random.Generator) -> None:
+    """REAL's own growth for a claim about growth, REAL's own metric for a comparison."""
+    runs = synthetic("digits-weak", lambda *_: None, rng)
+    for i, r in enumerate(runs):
+        r.records["REAL", 1]["metrics"]["frechet"] = 1.0
+        r.records["REAL", K]["metrics"]["frechet"] = float(np.exp(0.1 * i))
+    expected = between_seeds(list(0.1 * np.arange(5)))
+    for name in ("syn-collapses", "syn-add-mitigates", "lsf-harms [against ACUR]"):
+        assert close(statistics_of(claim(name), runs)[1], expected)
+    assert (
+        statistics_of(claim("fine-tuning-harms [REAL]"), runs)[1] == 0.0
+    )  # its own arm is no control of itself
+
+
+def test_statistics_by_hand(rng: np.random.Generator) -> None:
+    (one,) = synthetic("digits-weak", lambda *_: None, rng, seeds=1)
+    for place, value in {("SYN", 1): 2.0, ("SYN", K): 6.0, ("ACU-LSF", K): 3.0, ("ACUR", K): 1.5}.items():
+        one.records[place]["metrics"]["frechet"] = value
+    one.records[None, 0]["metrics"]["frechet"] = 1.0
+    one.records["REAL", K]["metrics"]["frechet"] = 0.5
+    by_hand = {
+        "lsf-best-fid [against SYN]": log(6 / 3),
+        "lsf-best-fid [against ACUR]": log(1.5 / 3),
+        "lsf-harms [against ACUR]": log(3 / 1.5),
+        "syn-collapses": log(6 / 2),
+        "fine-tuning-harms [REAL]": log(0.5 / 1),
+    }
+    for name, D in by_hand.items():
+        assert close(statistics_of(claim(name), [one])[0], [D])
+
+
+def test_missing_convention_is_an_error_not_another_row(rng: np.random.Generator) -> None:
+    runs = synthetic("digits-weak", lambda *_: None, rng)
+    for r in runs:
+        r.records["SYN", 3]["metrics"]["ole"] = [
+            o for o in ole_rows("digits-weak", ("clean",)) if o["timestep"] != 200
+        ]
+    with pytest.raises(ValueError, match="0 rows of latents have the convention"):
+        statistics_of(claim("latent-degrades [raw]"), runs)
+
+
+# --- the U-shape's minimum is not chosen on the curve it is judged by ---
+
+
+def curves(values: np.ndarray) -> list[Run]:
+    rows = [{"input": "clean", "latent": "flattened"} | {"timestep": t} for t in TIMESTEPS]
+    return [
+        Run(i, {"ole": [r | {"raw": v} for r, v in zip(rows, c, strict=True)]}, {})
+        for i, c in enumerate(values)
+    ]
+
+
+def test_minimum_comes_from_the_other_seeds() -> None:
+    values = np.full((4, 7), 10.0)
+    values[:, 3] = 5.0
+    values[0, 5] = 1.0  # this seed's own minimum, and nobody else's
+    values[1, 0] = 8.0  # a lower end
+    assert close(u_shapes(curves(values), "raw, clean"), [10 / 5 - 1, 8 / 5 - 1, 1.0, 1.0])
+
+
+def test_control_flat_curves_with_noise_are_no_valley(rng: np.random.Generator) -> None:
+    """A minimum chosen on the very curve would always find one."""
+    values = 10 + 0.5 * rng.standard_normal((200, 7))
+    honest = interval(u_shapes(curves(values), "raw, clean"))
+    own = np.minimum(values[:, 0], values[:, -1]) / values.min(axis=1) - 1
+    assert honest.high < 0
+    assert own.mean() > CONTROL * own.std() / 200**0.5 > 0
+    assert honest.mean < -STANDARD_ERRORS * 0.5 / 10 / 200**0.5
