@@ -194,6 +194,7 @@ def test_shapes():
         (lambda: leakage_confidence(2, 0.3, 0.0, 0.1, 2), "noise"),
         (lambda: leakage_confidence(2, 0.3, 0.1, 0.1, 2, refit="none"), "refit"),
         (lambda: noise_floor_ole(5, 3, 10, 0.3, 0.1, 0.1, 2), "dim"),
+        (lambda: noise_floor_ole(8, 3, 10, 0.3, 0.1, -0.1, 2), "growth"),
         (lambda: noise_floor_ole(8, 3, 10, 0.3, 0.1, 0.1, -2), "generations"),
     ],
 )

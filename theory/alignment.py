@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from theory.checks import Array, Real, finite, fits, non_negative, plain, positive, right_angles, whole
+from theory.checks import Array, Real, fits, non_negative, plain, positive, right_angles, whole
 from theory.confidence import expected_confidence, snr
 from theory.nuclear_norm import deterministic_equivalent
 from theory.ole import expected_ole
@@ -157,10 +157,10 @@ def noise_floor_ole(
     Raises
     ------
     ValueError
-        if 2*rank > dim, or an argument is out of its range
+        if 2*rank > dim, `growth` is negative, or another argument is out of its range
     """
     theta, s = right_angles(angle, "angle")[..., None], non_negative("noise", noise)[..., None]
-    g, r = finite("growth", growth)[..., None], int(whole("rank", rank))
+    g, r = non_negative("growth", growth)[..., None], int(whole("rank", rank))
     k = np.arange(int(whole("generations", generations, 0)) + 1)
     angles = np.repeat(theta[..., None], r, axis=-1)
     d, N = whole("dim", dim)[..., None], whole("n", n)[..., None]
