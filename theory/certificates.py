@@ -2,8 +2,9 @@
 
     xi <= sg(r rho/2),   1 - (1/2)(1+rho/4)^{-r/2} <= xi <= 1 - (1/2)(1+rho/2)^{-r/2}   (r equal rho).
 
-Every number is a ball that contains the true value (theory.enclosures, whose enclosures and violations are
-importable from here too). xi and the bounds rise in rho, since the integrand of 1 - xi falls: on a box [a, b]
+Every number is a ball that contains the true value (theory.enclosures; its names and the violations of
+theory.refutations that belong to Theorems 1 and 2 are importable from here too). xi and the bounds rise in
+rho, since the integrand of 1 - xi falls: on a box [a, b]
     xi(b) <= upper(a)  proves  xi <= upper,    lower(b) <= xi(a)  proves  lower <= xi,
 at every rho of the box. Compared are 1 - xi and 1 - bound: at rho = 100, r = 10 Theorem 2 leaves e^{-500}.
 All three bounds meet xi at rho = 0, the upper ones to first order: boxes shrink like rho^2 there, and below
@@ -20,16 +21,18 @@ from dataclasses import dataclass
 from theory.checks import positive, whole
 from theory.enclosures import (
     BITS,
-    Violation,
     arb,  # flint by way of there, where its absence is explained
     ctx,
     enclose_error,
     enclose_multiclass,
+    order1_shortfall,
+    theorem2_shortfall,
+)
+from theory.refutations import (
+    Violation,
     enclose_violation_literal,
     enclose_violation_multiclass,
     enclose_violation_theorem1,
-    order1_shortfall,
-    theorem2_shortfall,
 )
 
 __all__ = [

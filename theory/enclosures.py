@@ -1,54 +1,38 @@
-"""Which statements about confidence and OLE does one point refute, to the last bit?
+"""Within which balls do confidence and OLE certainly lie?
 
     1 - xi = int_0^inf sech(pi u) (1 + rho(1/4+u^2))^{-r/2} du          (r equal rho; theory.confidence),
     the middle part by ball arithmetic, the rest as sech(pi u) <= 2 e^{-pi u}: [0, (2/pi) e^{-pi T} P(T)].
 
+The same way, an integral and a rigorous rest: the confidence of N(0, 1) against N(0, scale^2), that among C
+orthogonal planes; E OLE of two lines without noise, and the largest posterior of two lines, need no rest.
 Every number is a ball that contains the true value (FLINT's acb.integral: all roundings and the truncation
-are inside). A violation is one point where a statement's left side certainly exceeds its right side.
+are inside).
 
-Needs python-flint (extra `certify`); a float argument stands for that exact binary number. Source: Theorems 1
-and 2 of 'Stabilizing Self-Consuming Diffusion Models with Latent Space Filtering' (AAAI-26), as reported in
-secondary notes; formulas and counterexamples: own derivation.
+Needs python-flint (extra `certify`); a float argument stands for that exact binary number. Source: own
+derivation.
 """
 
-from dataclasses import dataclass
-
-from theory.checks import positive, right_angles, whole
+from theory.checks import non_negative, positive, whole
 
 try:
     from flint import acb, arb, ctx
 except ImportError as missing:
     raise ImportError(
-        "theory.certificates and theory.enclosures need python-flint: "
+        "theory.certificates, theory.enclosures and theory.refutations need python-flint: "
         "install the extra `certify`, pip install -e '.[certify]'"
     ) from missing
 
 __all__ = [
-    "Violation",
     "enclose_error",
     "enclose_multiclass",
-    "enclose_violation_literal",
-    "enclose_violation_multiclass",
-    "enclose_violation_theorem1",
+    "enclose_scale_confidence",
+    "enclose_largest_posterior",
+    "enclose_ole_rank_one",
     "theorem2_shortfall",
     "order1_shortfall",
 ]
 
 BITS = 64
-
-
-@dataclass(frozen=True)
-class Violation:
-    """Refuted: the statement `claim`, of the form left <= right, at one point."""
-
-    claim: str
-    left: arb
-    right: arb
-
-    @property
-    def excess(self) -> arb:
-        """left - right: above zero, certainly."""
-        return self.left - self.right
 
 
 def enclose_error(rho: float | arb, rank: int) -> arb:
@@ -92,28 +76,6 @@ def order1_shortfall(r: int, x: arb) -> arb:
     return (1 + x).rsqrt() ** r / 2
 
 
-def enclose_violation_literal(theta: float = 0.05, noise: float = 1.0, rank: int = 1) -> Violation:
-    """xi > sg(r sin^2 theta)/(2 s^2 (1+s^2)): Theorem 2 as printed, the factor outside the sigmoid, is false.
-
-    The right side even falls below 1/2 <= xi as s grows. Own derivation.
-
-    Raises
-    ------
-    ArithmeticError
-        if the point is no violation (small noise: the right side exceeds 1)
-    ValueError
-        if `theta` is not in [0, pi/2], `noise` not above zero, or `rank` not a whole number from 1
-    """
-    r = int(whole("rank", rank))
-    right_angles(theta, "theta")
-    positive("noise", noise)
-    with ctx.workprec(BITS):
-        s_2, sin_2 = arb(noise) ** 2, arb(theta).sin() ** 2
-        xi = 1 - enclose_error(sin_2 / (s_2 * (1 + s_2)), r)
-        literal = (1 - theorem2_shortfall(r, sin_2)) / (2 * s_2 * (1 + s_2))
-        return _certain(Violation("xi <= sg(r sin^2 theta) / (2 s^2 (1+s^2))", xi, literal))
-
-
 def enclose_multiclass(classes: int, noise: float) -> arb:
     """A ball around xi_C, the expected confidence among C = `classes` orthogonal planes (r = 2).
 
@@ -154,38 +116,75 @@ def enclose_multiclass(classes: int, noise: float) -> arb:
         return head + middle + F(acb(T)).real * (M(acb(T)).real ** (C - 1)).union(0)
 
 
-def enclose_violation_multiclass(classes: int = 3, noise: float = 2.0) -> Violation:
-    """xi_C > 1/(1 + (C-1) e^{-D}), D = r/(2 s^2 (1+s^2)), r = 2: Theorem 2 does not extend to C classes so.
+def enclose_scale_confidence(scale: float) -> arb:
+    """A ball around xi = E_1 sg(log sigma - (1 - 1/sigma^2) x^2/2), N(0, 1) against N(0, sigma^2), sigma = `scale`.
 
-    D is the Kullback-Leibler divergence of two classes; C = 2 gives Theorem 2 at 90 degrees. Own derivation.
+    2 int_0^T of the even integrand, and beyond it [0, P(|x| > T)] = [0, erfc(T/sqrt 2)], as 0 <= sg <= 1.
+    Radius below 1e-15. Own derivation.
 
     Raises
     ------
-    ArithmeticError
-        if the point is no violation (C = 2: Theorem 2)
     ValueError
-        as `enclose_multiclass`
+        if `scale` is not above zero
     """
-    xi = enclose_multiclass(classes, noise)
+    positive("scale", scale)
     with ctx.workprec(BITS):
-        s_2 = arb(noise) ** 2
-        bound = 1 / (1 + (int(classes) - 1) * (-1 / (s_2 * (1 + s_2))).exp())
-        return _certain(Violation("xi_C <= 1/(1 + (C-1) exp(-r/(2 s^2 (1+s^2))))", xi, bound))
+        sigma, T = arb(scale), arb(10)
+        log_sigma, half = sigma.log(), (1 - 1 / sigma**2) / 2
+
+        def integrand(x: acb, analytic: bool) -> acb:
+            return (-x * x / 2).exp() / (1 + (half * x * x - log_sigma).exp())
+
+        inner = acb.integral(integrand, 0, T).real * (2 / arb.pi()).sqrt()
+        return inner + arb(0).union((T / arb(2).sqrt()).erfc())
 
 
-def enclose_violation_theorem1() -> Violation:
-    """C1 - C2 phi = 2 sqrt(2/pi) - sqrt 2 > 0 = E OLE at n = 1, r = 1, theta = 90 degrees, s = 0.
+def enclose_largest_posterior(rho: float) -> arb:
+    """A ball around E max(p, 1-p) = 1 - Bayes error = 1/2 + arctan(sqrt(rho)/2)/pi of two lines (r = 1).
 
-    Theorem 1 as reconstructed in theory.ole: C1 = 2 E|N(0,1)|, C2 phi = sqrt(2n(2n-1)) = sqrt 2; one column a
-    class, the columns orthogonal: ||M||_* is the sum of their norms, so OLE = 0 exactly. Own derivation.
+    ValueError if `rho` is negative or not finite. Own derivation (theory.confidence.bayes_error at r = 1).
     """
+    non_negative("rho", rho)
     with ctx.workprec(BITS):
-        bound = 2 * (2 / arb.pi()).sqrt() - arb(2).sqrt()
-        return _certain(Violation("C1 - C2 phi(theta) <= E OLE", bound, arb(0)))
+        return arb(0.5) + (arb(rho).sqrt() / 2).atan() / arb.pi()
 
 
-def _certain(violation: Violation) -> Violation:
+def enclose_chi_mean(degrees: int) -> arb:
+    """A ball around E chi_m = sqrt 2 Gamma((m+1)/2)/Gamma(m/2), m = `degrees`."""
+    m = arb(int(whole("degrees", degrees)))
     with ctx.workprec(BITS):
-        if violation.excess > 0:
-            return violation
-    raise ArithmeticError(f"no certain violation of {violation.claim}: {violation.left}, {violation.right}")
+        return arb(2).sqrt() * ((m + 1) / 2).gamma() / (m / 2).gamma()
+
+
+def enclose_ole_rank_one(n: int, cos: float) -> arb:
+    """A ball around E OLE of n columns a class on two lines without noise, `cos` the cosine of their angle.
+
+        2 E chi_n - E chi_2n int_0^pi sin^{n-1} p sqrt(1 + sin(theta) sin p) dp / int_0^pi sin^{n-1} p dp
+
+    (theory.ole.exact_ole_rank_one). The cosine, not the angle: 90 degrees is no float, its cosine is. Own
+    derivation.
+
+    Raises
+    ------
+    ValueError
+        if `n` is not a whole number from 1, or `cos` is not in [0, 1]
+    """
+    count, c = int(whole("n", n)), cosine(cos)
+    with ctx.workprec(BITS):
+        sin = (1 - c**2).sqrt()
+
+        def both(p: acb, analytic: bool) -> acb:
+            return p.sin() ** (count - 1) * (1 + sin * p.sin()).sqrt(analytic=analytic)
+
+        def weight(p: acb, analytic: bool) -> acb:
+            return p.sin() ** (count - 1)
+
+        share = acb.integral(both, 0, arb.pi()).real / acb.integral(weight, 0, arb.pi()).real
+        return 2 * enclose_chi_mean(count) - enclose_chi_mean(2 * count) * share
+
+
+def cosine(cos: float) -> arb:
+    """An exact ball; ValueError unless 0 <= cos <= 1."""
+    if not 0 <= cos <= 1:
+        raise ValueError(f"cos is {cos}: give the cosine of an angle within [0, 90] degrees")
+    return arb(cos)
