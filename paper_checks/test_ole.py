@@ -9,15 +9,15 @@ from paper_checks.simulated import QUARTER, sampled_ole
 from paper_checks.statistics import CORRECTED, FAILS, HOLDS
 from sims.lowrank import TwoSubspaces
 from tests.tolerances import CONTROL, STANDARD_ERRORS, agrees_within_bias, estimate
-from theory import certificates
 from theory import ole as expected
+from theory.refutations import REFUTED
 
 OLE_CELLS = [(TwoSubspaces(64, r, a, s), 100) for r in (2, 8) for a in (0.5, 1.2) for s in (0.1, 0.5)]
 
 
 def test_theorem_1(conclude: Callable[..., None], rng: np.random.Generator) -> None:
     """Refuted at one sample a class, orthogonal lines: OLE is 0 on every draw, the bound is 2 sqrt(2/pi) - sqrt 2."""
-    excess = float(certificates.enclose_violation_theorem1().excess)
+    excess = float(REFUTED["theorem-1"]().excess)
     drawn = sampled_ole(TwoSubspaces(4, 1, QUARTER, 1e-9), 1)(rng, 100)
     assert drawn.max() < 1e-6 < expected.theorem1_bound(1, QUARTER)
     conclude("ole-lower-bound [reconstruction]", FAILS, excess, FAILS)
