@@ -1,27 +1,48 @@
 """How is the two-subspace model sampled for a check? Draws from sims.lowrank alone: no formula under test is used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from lsf.ole import ole
 from sims.lowrank import TwoSubspaces
 
-__all__ = ["QUARTER", "Draw", "log_odds", "sampled_confidence", "sampled_ole", "kept_second_moments"]
+__all__ = [
+    "QUARTER",
+    "Draw",
+    "frames_at",
+    "log_odds",
+    "sampled_confidence",
+    "sampled_ole",
+    "kept_second_moments",
+]
 
 QUARTER = np.pi / 2
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
+def frames_at(angles: Sequence[float], dim: int, rng: np.random.Generator) -> np.ndarray:
+    """(2, d, r): random frames with these principal angles; `TwoSubspaces.frames` has equal ones."""
+    theta = np.asarray(angles)
+    Q = np.linalg.qr(rng.standard_normal((dim, 2 * theta.size)))[0]
+    U_0, V = Q[:, : theta.size], Q[:, theta.size :]
+    return np.stack([U_0, np.cos(theta) * U_0 + np.sin(theta) * V])
+
+
 def log_odds(
-    truth: TwoSubspaces, size: int, rng: np.random.Generator, believed: float | None = None
+    truth: TwoSubspaces,
+    size: int,
+    rng: np.random.Generator,
+    believed: float | None = None,
+    frames: np.ndarray | None = None,
 ) -> np.ndarray:
     """log p_1/p_0 of `size` samples of class 1, from densities: kappa (|U_1' x|^2 - |U_0' x|^2).
 
     kappa = 1 / (2 s^2 (1 + s^2)) is that of the noise `believed`: a fixed probe keeps the noise it was made with.
+    `frames`: those of the truth, at its own angle, if left out.
     """
     s = truth.noise if believed is None else believed
-    U = truth.frames(rng)
+    U = truth.frames(rng) if frames is None else frames
     x = truth.draw(U, size, rng).x[size:]
     energy = [np.square(x @ u).sum(axis=1) for u in U]
     return (energy[1] - energy[0]) / (2 * s**2 * (1 + s**2))

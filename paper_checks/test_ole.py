@@ -5,10 +5,19 @@ from collections.abc import Callable
 import numpy as np
 
 from lsf.ole import nuclear_norms, ole
+from paper_checks.agreement import against, all_hold, batched
 from paper_checks.simulated import QUARTER, sampled_ole
 from paper_checks.statistics import CORRECTED, FAILS, HOLDS
 from sims.lowrank import TwoSubspaces
-from tests.tolerances import CONTROL, STANDARD_ERRORS, agrees_within_bias, estimate
+from tests.tolerances import (
+    CONTROL,
+    NOISELESS,
+    STANDARD_ERRORS,
+    Estimate,
+    agrees_within_bias,
+    close,
+    estimate,
+)
 from theory import ole as expected
 from theory.refutations import REFUTED
 
@@ -107,3 +116,65 @@ def test_raw_ole_is_scale(conclude: Callable[..., None], rng: np.random.Generato
     linear = abs(ole(3 * pool.x, pool.y) / ole(pool.x, pool.y) - 3) < 1e-9
     ratio = found.mean / aligned.mean
     conclude("raw-ole-is-scale", HOLDS if linear and ratio > 1 else FAILS, ratio)
+
+
+def test_theorem_1_is_vacuous(conclude: Callable[..., None], rng: np.random.Generator) -> None:
+    """The angle from which C1 < sqrt r phi, C1 = 2 E|G|_* sampled: between 4.6 and 4.7 degrees at r = 4, 7.2 and 7.3
+    at r = 10, and the bound is negative from there to 90 degrees, while OLE never is. Value: degrees at r = 4; the
+    control is the other rank's angle. (The deterministic equivalent puts C1 0.1% too high: 4.70 for 4.68, 7.28 for
+    7.25.)"""
+    stated, found = {4: 4.7, 10: 7.3}, {}
+    for r, degrees in stated.items():
+        found[r] = crossing(r, rng)
+        beyond = np.deg2rad(np.linspace(degrees, 90, 1000))
+        assert (np.asarray(expected.theorem1_bound(100, np.repeat(beyond[:, None], r, axis=1))) < 0).all()
+    right = {
+        r: [stated[q] - 0.1 < found[r].mean - STANDARD_ERRORS * found[r].error
+            and found[r].mean + STANDARD_ERRORS * found[r].error < stated[q] for q in stated]
+        for r in stated
+    }  # fmt: skip
+    assert not right[4][1]
+    assert not right[10][0], "the control, the other rank, was accepted"
+    verdict = all_hold([right[4][0], right[10][1]])
+    conclude("theorem-1-is-vacuous [n = 100]", verdict, found[4].mean, around=found[4])
+
+
+def crossing(r: int, rng: np.random.Generator) -> Estimate:
+    """Degrees of the first angle where the bound is negative, n = 100, read off a fine grid."""
+    angles = np.deg2rad(np.linspace(0.01, 90, 9000))
+    phi = np.sqrt(200 * r * np.cos(angles)) + np.sqrt(200 * 199 * (1 - np.cos(angles)))
+
+    def zero() -> float:
+        G = rng.standard_normal((300, r, 100))
+        C1 = 2 * np.sqrt(np.linalg.eigvalsh(G @ G.swapaxes(-1, -2))).sum(axis=-1).mean()
+        room = C1 - np.sqrt(r) * phi
+        first = int(np.argmax(room < 0))
+        return float(np.rad2deg(np.interp(0, room[[first, first - 1]], angles[[first, first - 1]])))
+
+    mean, error = batched(zero)
+    return Estimate(float(mean), float(error))
+
+
+def test_ole_of_rank_one(conclude: Callable[..., None], rng: np.random.Generator) -> None:
+    """Closed form against samples, and |M|_* of every draw against its own a and b; value: E OLE at n = 3, 1 radian.
+
+    Controls: the deterministic equivalent, which is no exact value, and the cosine in `identity`.
+    """
+    parts = []
+    for n, angle, size in ((1, 0.4, 8000), (2, 0.3, 8000), (3, 1.0, 8000)):
+        truth = TwoSubspaces(2, 1, angle, 1e-9)
+        value, control = (
+            float(f) for f in (expected.exact_ole_rank_one(n, angle), expected.expected_ole(2, n, angle, 0.0))
+        )
+        verdict, found = against(sampled_ole(truth, n), value, rng, size, control)
+        parts += [verdict, identity(truth, n, rng)]
+    conclude("ole-rank-one [noise 0]", all_hold(parts), found.mean, around=found, world="low-rank")
+
+
+def identity(truth: TwoSubspaces, n: int, rng: np.random.Generator) -> bool:
+    """|M|_*^2 = a^2 + b^2 + 2ab sin t, a and b the lengths of the classes' coefficients."""
+    pool = truth.draw(truth.frames(rng), n, rng)
+    (a, b), whole = nuclear_norms(pool.x, pool.y)
+    right, wrong = (a**2 + b**2 + 2 * a * b * f(truth.angle) for f in (np.sin, np.cos))
+    assert not close(whole**2, wrong, NOISELESS), "the control, the cosine, was accepted"
+    return close(whole**2, right, NOISELESS)

@@ -126,3 +126,11 @@ def as_printed(value: float, text: str) -> bool:
 GRAM = 1e-6  # nuclear norms by Gram matrices, over the sum of singular values: each may lose sqrt(eps)
 FALSE_ALARM = 1e-7  # level of a distribution test of kept scores against real ones
 __all__ += ["GRAM", "FALSE_ALARM"]
+
+# of paper_checks: simulators want some noise, the statements none; and the stated biases of asymptotic values
+NOISELESS = 1e-6  # relative, of nuclear norms of latents with noise 1e-9 (Gram matrices lose half the digits)
+__all__ += ["NOISELESS"]
+
+# of the bounds for many classes
+FEASIBLE = 1e-6  # how far, relatively, a search may end from the divergence it was asked for, to be counted
+__all__ += ["FEASIBLE"]
