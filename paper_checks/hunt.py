@@ -124,7 +124,7 @@ def hunt(
 ) -> Found | None:
     """The worst violation of exact <= bound met in `domain`, or None if none was.
 
-    About (2 + (starts + 1)/2) `points` evaluations at most, besides the corners; the same `rng` state gives the same answer.
+    About (2 + (starts + 1)/2) `points` evaluations at most, besides the corners; one `rng` state gives one answer.
 
     Parameters
     ----------
