@@ -390,6 +390,26 @@ CORRECTIONS = [
         "A search of broad domains that is told no point rediscovers every counterexample",
     ),
     theory(
+        "universal-bound",
+        "",
+        OURS,
+        "For any two classes xi <= sigmoid of half the sum of both divergences",
+    ),
+    theory("multiclass-bounds", "", OURS, "1 - sum (1 - xi_yc) <= xi_C(y) <= min xi_yc"),
+    theory(
+        "sharp-multiclass-bound",
+        "mean over the classes",
+        OURS,
+        "Of C classes with mean divergence J, xi <= (1 + (C-1) y)/C, y the inverse of Psi's convex envelope at J, "
+        "attained by an erased symmetric channel",
+    ),
+    theory(
+        "nearest-neighbour-bounds",
+        "",
+        OURS,
+        "1 - 2e(1-e) <= xi <= 1 - e, e the Bayes error",
+    ),
+    theory(
         "fixed-probe-confidence",
         "",
         OURS,
@@ -409,6 +429,41 @@ CORRECTIONS = [
         OURS,
         "E Sigma under accumulation tends to sin(pi/sqrt n)/(pi/sqrt n)",
         worlds=("gaussian",),
+    ),
+    theory(
+        "accumulated-spread",
+        "",
+        OURS,
+        "Var Sigma under accumulation, known mean: prod (1 + 2/(n j^2)) - 1",
+        ("gaussian",),
+    ),
+    theory(
+        "fresh-data",
+        "drift",
+        OURS,
+        "With a share a of fresh real data the fitted mean's stationary mean square is 1/(n a(2-a) + 1-a)",
+        ("gaussian",),
+    ),
+    theory(
+        "fresh-data",
+        "spread",
+        OURS,
+        "... and, the mean being known, the variance's stationary variance is (2/n)/(1 - (1-a)^2 - 2(1-a)/n)",
+        ("gaussian",),
+    ),
+    theory(
+        "biased-accumulation",
+        "",
+        OURS,
+        "Accumulation does not cure a generator that contracts variance by lam: the pool's falls like K^-(1-lam)",
+        ("gaussian",),
+    ),
+    theory(
+        "additive-noise-accumulates",
+        "",
+        OURS,
+        "Additive noise of variance v grows like the harmonic numbers under accumulation: 1 + v (H_(K+1) - 1)",
+        ("gaussian",),
     ),
     theory(
         "refit-orthogonalises",
@@ -480,15 +535,6 @@ CORRECTIONS = [
 UNTESTED = [
     theory(id, convention, OURS, statement, worlds=())
     for id, convention, statement in (
-        ("universal-bound", "", "For any two classes xi <= sigmoid of half the sum of both divergences"),
-        ("multiclass-bounds", "", "1 - sum (1 - xi_yc) <= xi_C(y) <= min xi_yc"),
-        ("fresh-data", "", "A share of fresh real data gives the refit loop a stationary drift and spread"),
-        ("biased-accumulation", "", "Accumulation does not cure a contracting generator: a power law"),
-        (
-            "additive-noise-accumulates",
-            "",
-            "Additive noise grows like the harmonic numbers under accumulation",
-        ),
         (
             "noise-floor-growth",
             "",

@@ -8,17 +8,15 @@ from scipy.linalg import orthogonal_procrustes
 from sklearn.linear_model import LogisticRegression
 
 from lsf.encoders import EnergyFeatures
-from lsf.pool import Pool, concat
 from lsf.rules import Matched, Top
 from paper_checks.claims import claim
 from paper_checks.measures import Run
 from paper_checks.simulated import QUARTER, kept_second_moments
 from paper_checks.statistics import FAILS, HOLDS, interval
 from paper_checks.verdicts import Evidence
-from sims.gaussian import ClassGaussians
 from sims.lowrank import ClassSubspaces, TwoSubspaces
-from tests.tolerances import CONTROL, STANDARD_ERRORS, Estimate, agrees, agrees_within_bias, estimate
-from theory import alignment, gaussian_loop, selection, timestep
+from tests.tolerances import CONTROL, STANDARD_ERRORS, Estimate, agrees_within_bias, estimate
+from theory import alignment, selection, timestep
 
 
 def test_linear_probe_is_blind(conclude: Callable[..., None], rng: np.random.Generator) -> None:
@@ -138,46 +136,10 @@ def test_runaway(
     assert smoke or verdict == HOLDS, f"{seen.mean(axis=0)} against {theory}"
 
 
-def refit(n: int, dim: int, generations: int, accumulate: bool, rng: np.random.Generator) -> np.ndarray:
-    """Covariance (d, d) fitted last in a loop of Gaussian refits that starts from n real points of N(0, I)."""
-    generator = ClassGaussians()
-    y = np.zeros(n, int)
-    history = [Pool(rng.standard_normal((n, dim)), y, 0)]
-    for k in range(generations):
-        sampler = generator.fit(concat(history) if accumulate else history[-1], rng)
-        history.append(Pool(sampler.sample(y, rng), y, k + 1))
-    root = sampler.roots[0]
-    return root @ root.T
-
-
 def batch_means(draw: Callable[[], float], size: int = 8) -> Estimate:
     """Mean and standard error from 100 batches."""
     means = np.array([np.mean([draw() for _ in range(size)]) for _ in range(100)])
     return Estimate(float(means.mean()), float(means.std(ddof=1) / 10))
-
-
-def test_variance_collapse(conclude: Callable[..., None], rng: np.random.Generator) -> None:
-    """E log det after 5 refits to 20 points in 3 dimensions; exponents negative for both estimators."""
-    found = batch_means(lambda: float(np.linalg.slogdet(refit(20, 3, 5, False, rng))[1]), 3)
-    value = float(gaussian_loop.expected_log_det(3, 20, 5))
-    assert not agrees(found, value * 0.7), "the control was accepted"
-    falling = all((gaussian_loop.lyapunov_exponents(3, 20, u) < 0).all() for u in (False, True))
-    verdict = HOLDS if falling and agrees(found, value) else FAILS
-    conclude("variance-collapse", verdict, found.mean, around=found, world="gaussian")
-
-
-def test_accumulation_limit(conclude: Callable[..., None], rng: np.random.Generator) -> None:
-    """Mean variance after 10 accumulating refits of n = 10; replacing, the control, leaves much less."""
-    found = batch_means(lambda: float(np.trace(refit(10, 2, 10, True, rng)) / 2))
-    value = float(gaussian_loop.accumulated_variance(10, 10))
-    assert not agrees(found, (1 - 1 / 10) ** 10), "the control was accepted"
-    conclude(
-        "accumulation-limit",
-        HOLDS if agrees(found, value) else FAILS,
-        found.mean,
-        around=found,
-        world="gaussian",
-    )
 
 
 def turned_onto(U: np.ndarray, columns: np.ndarray) -> np.ndarray:
