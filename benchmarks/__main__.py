@@ -13,11 +13,23 @@ import click
 from rich.console import Console
 
 from benchmarks.confidence import confidence_vs_monte_carlo
+from benchmarks.law_exact import (
+    law_exact_accumulate_1000,
+    law_exact_replace_1000,
+    law_exact_replace_100000,
+)
 from benchmarks.nuclear import ole_vs_svd
 from benchmarks.sampling import sampling_vs_ddpm1000
 from sims.sweep import single_thread
 
-BENCHMARKS = (confidence_vs_monte_carlo, ole_vs_svd, sampling_vs_ddpm1000)
+BENCHMARKS = (
+    confidence_vs_monte_carlo,
+    ole_vs_svd,
+    sampling_vs_ddpm1000,
+    law_exact_replace_1000,
+    law_exact_accumulate_1000,
+    law_exact_replace_100000,
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
