@@ -403,12 +403,7 @@ CORRECTIONS = [
         "Of C classes with mean divergence J, xi <= (1 + (C-1) y)/C, y the inverse of Psi's convex envelope at J, "
         "attained by an erased symmetric channel",
     ),
-    theory(
-        "nearest-neighbour-bounds",
-        "",
-        OURS,
-        "1 - 2e(1-e) <= xi <= 1 - e, e the Bayes error",
-    ),
+    theory("nearest-neighbour-bounds", "", OURS, "1 - 2e(1-e) <= xi <= 1 - e, e the Bayes error"),
     theory(
         "fixed-probe-confidence",
         "",
