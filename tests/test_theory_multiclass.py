@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
+from paper_checks.gaussian_classes import posteriors, random_classes, true_label
 from tests.strategies import signals
 from tests.tolerances import (
     CONTROL,
@@ -292,51 +293,20 @@ def test_one_class_alone_may_exceed_the_bound():
     assert xi < bound < 3 * np.mean(p_0**2)
 
 
-def gaussian_classes(rng, classes, dim=3):
-    """Means and unequal covariances, from near to far apart."""
-    A = rng.normal(size=(classes, dim, dim))
-    S = np.eye(dim) + rng.uniform(0, 1) * A @ A.swapaxes(-1, -2) / dim
-    return rng.uniform(0, 2) * rng.normal(size=(classes, dim)), S
-
-
-def draw_posterior(mu, S):
-    """(size, C) log-posteriors of samples whose class goes round, and their classes."""
-    half, inverse, log_det = np.linalg.cholesky(S), np.linalg.inv(S), np.linalg.slogdet(S)[1]
-
-    def draw(rng, size):
-        y = np.arange(size) % len(mu)
-        x = mu[y] + np.einsum("nij,nj->ni", half[y], rng.standard_normal((size, mu.shape[1])))
-        gap = x[:, None] - mu
-        log_p = -(np.einsum("nci,cij,ncj->nc", gap, inverse, gap) + log_det) / 2
-        return log_softmax(log_p, axis=-1), y
-
-    return draw
-
-
-def true_label(draw):
-    """The posterior of the true label, a multiple of C samples at a time."""
-
-    def confidence(rng, size):
-        log_p, y = draw(rng, 60 * -(-size // 60))
-        return np.exp(log_p[np.arange(len(y)), y])
-
-    return confidence
-
-
 @pytest.mark.parametrize("classes", [2, 3, 4, 6])
 def test_gaussian_classes_lie_below(classes, rng):
     refuted = 0
     for _ in range(5):
-        mu, S = gaussian_classes(rng, classes)
+        mu, S = random_classes(rng, classes)
         J = mean_divergence(mu, S)
-        found = estimate(true_label(draw_posterior(mu, S)), rng, 60_000)
+        found = estimate(true_label(posteriors(mu, S), classes), rng, 60_000)
         assert found.mean <= sharp_confidence_bound(J, classes) + STANDARD_ERRORS * found.error
         refuted += found.mean > sharp_confidence_bound(J / 8, classes) + CONTROL * found.error
     assert refuted, "the control, an eighth of the divergence, was never refuted"
 
 
 def test_mean_divergence_against_its_definition_and_simulation(rng):
-    mu, S = gaussian_classes(rng, 4)
+    mu, S = random_classes(rng, 4)
     J = 0.0
     for y in range(4):
         for c in set(range(4)) - {y}:
@@ -344,7 +314,7 @@ def test_mean_divergence_against_its_definition_and_simulation(rng):
             log_det = np.linalg.slogdet(S[c])[1] - np.linalg.slogdet(S[y])[1]
             J += (np.trace(inverse @ S[y]) - 3 + gap @ inverse @ gap + log_det) / 8
     assert close(mean_divergence(mu, S), J)
-    posterior = draw_posterior(mu, S)
+    posterior = posteriors(mu, S)
 
     def draw(rng, size):
         log_p, _ = posterior(rng, 4 * -(-size // 4))
@@ -365,8 +335,8 @@ def test_mean_divergence_of_orthogonal_subspaces_and_shapes():
 @pytest.mark.parametrize("classes", [3, 5])
 def test_pairwise_bounds_enclose_one_class(classes, rng):
     """In every sample, hence in the mean; the control, without the sum, is not a lower bound."""
-    mu, S = gaussian_classes(rng, classes)
-    log_p, y = draw_posterior(mu, S)(rng, 20_000)
+    mu, S = random_classes(rng, classes)
+    log_p, y = posteriors(mu, S)(rng, 30_000)
     p = np.exp(log_p)
     for label in range(classes):
         own, others = p[y == label, label, None], np.delete(p[y == label], label, axis=1)

@@ -39,6 +39,7 @@ __all__ = [
     "bayes_error",
     "confidence_bounds",
     "theorem2_bound",
+    "nearest_neighbour_bounds",
     "log_odds_density",
     "probe_confidence",
     "gaussian_probe_confidence",
@@ -158,6 +159,8 @@ def theorem2_bound(rho: Any) -> Real:
 
     The notes print r sin^2 theta/(2 s^2 (s^2+1)) outside the sigmoid; that form is false (theory.counterexamples).
     At low noise this bound is exponentially loose: 1 - xi falls like a power of s, 1 - bound like exp(-1/s^2).
+    Not for want of a better inequality: theory.multiclass has the sharp one for any two densities of this
+    divergence, and its 1 - bound is at most twice this one's.
 
     Raises
     ------
@@ -166,6 +169,20 @@ def theorem2_bound(rho: Any) -> Real:
     """
     values = np.atleast_1d(non_negative("rho", rho))
     return plain(expit(values.sum(axis=-1) / 2))
+
+
+def nearest_neighbour_bounds(rho: Any) -> tuple[Real, Real]:
+    """1 - 2e(1-e) <= xi <= 1 - e, e the Bayes error: 1 - xi = E 2p(1-p) is the nearest neighbour's risk in the limit.
+
+    With m = min(p, 1-p) and e = E m: m <= 2m(1-m) since m <= 1/2, and E m^2 >= e^2. Cover and Hart (1967).
+
+    Raises
+    ------
+    ValueError
+        if `rho` is negative or not finite
+    """
+    e = np.asarray(bayes_error(rho))
+    return plain(1 - 2 * e * (1 - e)), plain(1 - e)
 
 
 def log_odds_density(z: Any, rho: Any) -> Real:
