@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import sympy as sy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,9 +87,6 @@ def test_fresh_data_limits():
     assert fresh_data_drift(10, 0.0) == 1
     assert fresh_data_drift(10, 1.0) == 0.1
     assert close(fresh_data_spread(10, 1.0), 0.2)
-    a, n, m = sy.symbols("a n m")
-    stationary = sy.solve(sy.Eq(m, a / n + (1 - a) ** 2 * m + (1 - a) * (1 - m) / n), m)[0]
-    assert sy.simplify(stationary - 1 / (n * a * (2 - a) + 1 - a)) == 0
 
 
 def accumulate(n, generations, rng, loops, known_mean):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import sympy as sy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,22 +62,6 @@ def test_kept_moments_in_closed_form(angle, noise, q):
     _, own, other = kept_moments(angle, noise, 2, q)
     assert close(own, 1 + np.log(1 / q) - np.log(1 + c) + c / (1 + c), INTEGRAL)
     assert close(other, 1 / (1 + c), INTEGRAL)
-
-
-def test_kept_moments_derived_for_rank_two():
-    """Symbolically: a, b ~ 2 Exp(1), keep a - c b > 2 tau with tau >= 0."""
-    tau, c, y = sy.symbols("tau c y", positive=True)
-
-    def over_b(f):
-        return sy.simplify(sy.integrate(sy.exp(-y) * f, (y, 0, sy.oo)))
-
-    q = over_b(sy.exp(-tau - c * y))
-    own = over_b((1 + tau + c * y) * sy.exp(-tau - c * y)) / q
-    other = over_b(y * sy.exp(-tau - c * y)) / q
-    log_q = -tau - sy.log(1 + c)
-    assert sy.simplify(sy.expand_log(sy.log(q), force=True) - log_q) == 0
-    assert sy.simplify(own - (1 - log_q - sy.log(1 + c) + c / (1 + c))) == 0
-    assert sy.simplify(other - 1 / (1 + c)) == 0
 
 
 def test_kept_moments_low_noise_at_right_angles():
