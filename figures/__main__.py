@@ -12,6 +12,7 @@ from figures import (
     confidence_bound,
     filter_bias,
     kept,
+    multiclass_bound,
     ole,
     ole_timestep,
     policies,
@@ -30,6 +31,7 @@ FIGURES: dict[str, ModuleType] = {
     "policies-by-generation": policies_by_generation,
     "samples": samples,
     "confidence-bound": confidence_bound,
+    "multiclass-bound": multiclass_bound,
     "filter-bias": filter_bias,
     "kept": kept,
 }
