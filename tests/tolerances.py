@@ -134,3 +134,25 @@ __all__ += ["NOISELESS"]
 # of the bounds for many classes
 FEASIBLE = 1e-6  # how far, relatively, a search may end from the divergence it was asked for, to be counted
 __all__ += ["FEASIBLE"]
+
+# of paper_checks on mechanisms: stated relative biases
+SHARED_COSINE = 0.02  # mean cosine re-estimated from 600 samples a class
+BIAS_CROSSOVER = 0.06  # factor of the cosine about eps_c at dim 64, n 100: sampling mixes the two spikes
+__all__ += ["SHARED_COSINE", "BIAS_CROSSOVER"]
+BIAS_LAW = {64: 0.02, 4: 0.11}  # small-floor law at floor .01, r = 2, by dim
+U_DEPTH = 0.05  # how deep a U must be, relatively, to be called one: the margin of ole-u-shape
+__all__ += ["BIAS_LAW", "U_DEPTH"]
+KEEPS_TRUTH = (
+    0.15  # how far a rule may move the variance in six generations and still be said to keep the truth
+)
+__all__ += ["KEEPS_TRUTH"]
+
+# of the rate of the deterministic equivalent
+CONSTANT = 0.03  # a leading constant read at n = 256, the next order showing
+SLOPE = 0.03  # a rate fitted from n = 16 to 1024
+__all__ += ["CONSTANT", "SLOPE"]
+
+# of the open questions: the map of finite sizes
+SLOPE_BY_DIFFERENCE = 1e-6  # a central difference of step 1e-5, over sin 2 theta >= 0.04
+SECOND_DIFFERENCE = 0.01  # a second difference of step 0.05, relative
+__all__ += ["SLOPE_BY_DIFFERENCE", "SECOND_DIFFERENCE"]

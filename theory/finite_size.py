@@ -16,19 +16,22 @@ classes:
     g = (1/(2N)) sum_i sin^2 theta_i / ((h+_i + k)(h-_i + k)),   h+-_i = (1 +- cos theta_i)/2 + s^2,
 since Delta couples the two eigenvectors of S_0 + S_1 in each plane by sin theta_i.
 
-What is left is of relative order 1/N^2 (measured for OLE at r = 1, s = 0, n = 10: 2.6% becomes 0.16%). Not a
-bound. Source: own derivation from the formulas named; heuristic in the second mode, checked against exact
-values.
+What is left is of relative order 1/N^2. Proved for E OLE at r = 1, s = 0, every angle (tests/proofs/test_rate.py,
+docs/open_questions.md): with z = sqrt((1 + sin theta)/2),
+    D/E OLE - 1 ~ (3 + 1/z)/(16 n),   (D + delta)/E OLE - 1 ~ -(31 + 3/z + 9/z^2 + 9/z^3)/(512 n^2),
+so delta takes all of the first order there, its second mode included (n = 10: 2.6% becomes 0.16%). From n = 2 on it
+helps; at n = 1 it does harm: 11 to 13% too high becomes 37 to 43% too low. Not a bound. Source: own derivation
+from the formulas named; elsewhere heuristic in the second mode, checked against exact values.
 """
 
 from typing import Any
 
 import numpy as np
 
-from theory.checks import Array, Real, non_negative, plain, positive
+from theory.checks import Array, Real, non_negative, plain, positive, right_angles
 from theory.nuclear_norm import edge
 
-__all__ = ["first_correction"]
+__all__ = ["first_correction", "rate_constants"]
 
 _STEP, _REACH, _TINY = 0.25, 62.0, 1e-60
 
@@ -55,6 +58,20 @@ def first_correction(eigenvalues: Any, n: Any, multiplicity: Any = None, planes:
     high, low, sin_2 = (0.0, 1.0, 0.0) if planes is None else planes
     odd = (np.asarray(high) / top, np.asarray(low) / top, np.asarray(sin_2) / top**2)
     return plain((np.sqrt(top) * _integral(sigma, count, N, odd))[..., 0])
+
+
+def rate_constants(angle: Any) -> tuple[Real, Real]:
+    """(c_1, c_2): relative errors c_1/n of D and -c_2/n^2 of D + delta for E OLE at r = 1, s = 0, to leading order.
+
+    c_1 falls from 0.276 at 0 degrees to 1/4 at 90, c_2 from 0.154 to 13/128. Own derivation (module docstring).
+
+    Raises
+    ------
+    ValueError
+        if the angle is not in [0, pi/2]
+    """
+    z = np.sqrt((1 + np.sin(right_angles(angle, "angle"))) / 2)
+    return plain((3 + 1 / z) / 16), plain((31 + 3 / z + 9 / z**2 + 9 / z**3) / 512)
 
 
 def _integral(sigma: Array, count: Array, N: Array, odd: tuple[Array, Array, Array]) -> Array:
