@@ -207,3 +207,25 @@ def test_drifted_data_under_a_fixed_probe():
     assert refuted(leaked.det() + two_kappa**2 * SIN**2 * (s**2 + s**4))
     whole = (sy.eye(2) - sy.I * u * drifted).det() - (1 - sy.I * u * drifted.trace() - u**2 * drifted.det())
     assert is_zero(whole)
+
+
+def test_confidence_of_any_quadratic_probe():
+    """E sg(Z) = 1/2 + int_0^inf Im phi(u)/sinh(pi u) du, phi the product of theory.probe, means included.
+
+    1. f(u) = e^{iuz}/sinh(pi u) has f(u + i) = -e^{-z} f(u) and poles on both edges of the strip, at 0 and i. Half
+       residues: (1 + e^{-z}) I = pi i (Res_0 + Res_i), and I = 2i int_0^inf sin(uz)/sinh(pi u) du (principal value).
+    2. sg(z) = 1/2 + tanh(z/2)/2.
+    3. One factor: with k = i u m, k (x + nu)^2/2 - x^2/2 = -(1-k)(x - k nu/(1-k))^2/2 + k nu^2/(2(1-k)).
+    """
+    f = sy.exp(sy.I * u * z) / sy.sinh(sy.pi * u)
+    assert is_zero((f.subs(u, u + sy.I) + sy.exp(-z) * f).rewrite(sy.exp))
+    edges = [sy.exp(sy.I * p * z) / (sy.pi * sy.cosh(sy.pi * p)) for p in (sy.Integer(0), sy.I)]
+    integral = sy.pi * sy.I * sum(edges) / (1 + sy.exp(-z)) / (2 * sy.I)
+    confidence = sy.Rational(1, 2) + integral
+    assert is_zero((confidence - 1 / (1 + sy.exp(-z))).rewrite(sy.exp))
+    assert refuted(confidence - integral / 2 - 1 / (1 + sy.exp(-z)))
+    x, nu = sy.symbols("x nu", positive=True)
+    exponent = k * (x + nu) ** 2 / 2 - x**2 / 2
+    squared = -(1 - k) * (x - k * nu / (1 - k)) ** 2 / 2
+    assert is_zero(exponent - squared - k * nu**2 / (2 * (1 - k)))
+    assert refuted(exponent - squared - k * nu**2 / 2)
