@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+from lsf.encoders import EnergyFeatures
 from paper_checks.simulated import QUARTER, log_odds, sampled_confidence
 from paper_checks.statistics import FAILS, HOLDS
 from sims.lowrank import TwoSubspaces
-from tests.tolerances import CONTROL, STANDARD_ERRORS, agrees, estimate
+from tests.tolerances import CONTROL, STANDARD_ERRORS, Estimate, agrees, estimate
 from theory import certificates, confidence
 from theory.refutations import REFUTED
 
@@ -121,3 +123,18 @@ def test_fixed_probe(conclude: Callable[..., None], rng: np.random.Generator) ->
     assert not agrees(found, unmoved), "the control, the confidence before the drift, was accepted"
     off = abs(found.mean - value) / found.error
     conclude("fixed-probe-confidence", HOLDS if off <= STANDARD_ERRORS else FAILS, off, world="low-rank")
+
+
+def test_linear_probe_is_blind(conclude: Callable[..., None], rng: np.random.Generator) -> None:
+    """Held-out accuracy of softmax regression on coordinates, and on energy features as the control."""
+    truth = TwoSubspaces(16, 4, QUARTER, 0.3)
+    U = truth.frames(rng)
+    train, test = truth.draw(U, 1000, rng), truth.draw(U, 5000, rng)
+    linear = LogisticRegression(max_iter=1000).fit(train.x, train.y).score(test.x, test.y)
+    energy = EnergyFeatures(rank=4).fit(train.x, train.y)
+    control = LogisticRegression(max_iter=1000).fit(energy.transform(train.x), train.y)
+    assert control.score(energy.transform(test.x), test.y) > 0.95, "the control has no power either"
+    error = 0.5 / np.sqrt(len(test.y))
+    blind = abs(linear - 0.5) <= STANDARD_ERRORS * error
+    around = Estimate(linear, error)
+    conclude("linear-probe-is-blind", HOLDS if blind else FAILS, linear, around=around, world="low-rank")

@@ -83,10 +83,10 @@ def test_fresh_data_drift(conclude: Callable[..., None], rng: np.random.Generato
 
     After 18 fits the transient, 0.64^18 of it, is far below a standard error.
     """
-    loop = Loop(10, 8, 18, real=2)
+    loop = Loop(10, 4, 18, real=2)
     value = float(gaussian_loop.fresh_data_drift(10, 0.2))
     draw = lambda g, size: np.square(loop.run(size, g).means).mean(axis=1)  # noqa: E731
-    verdict, found = against(draw, value, rng, 2500, control=(1 / 10) / (1 - 0.8**2))
+    verdict, found = against(draw, value, rng, 4000, control=(1 / 10) / (1 - 0.8**2))
     conclude("fresh-data [drift]", verdict, found.mean, around=found, world="gaussian")
 
 

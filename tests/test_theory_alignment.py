@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import sympy as sy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,8 +47,10 @@ def test_overlap_against_simulation(rng):
 def test_overlap_limits():
     assert pca_overlap(10, 10, 0.0) == 1
     assert pca_overlap(100, 1, 2.0) == 0
-    assert critical_leakage(10, 10, 0.0) == 0
+    assert close(critical_leakage(10, 10, 0.0), 0)
     assert close(critical_leakage(100, 1, 2.0), 0.5)
+    assert critical_leakage(1, 10, 1.265) < 0.4  # c2 is 0 from 0.4999 on: a second root, at 1/2
+    assert critical_leakage([10, 20], [[5], [6]], 0.3).shape == (2, 2)
     assert pca_overlap([10, 20], [[5], [6]], 0.3).shape == (2, 2)
 
 
@@ -63,24 +64,34 @@ def test_leakage_angle_is_that_between_the_mixtures(theta, eps):
     assert at_most(found, theta)
 
 
-def test_leakage_map_symbolically():
-    """Leading eigenvector of (1-eps) P_1 + eps P_0: tan(2 turn) = eps sin 2t/(1 - eps + eps cos 2t)."""
-    t, e = sy.symbols("t e", positive=True)
-    own, other = sy.Matrix([1, 0]), sy.Matrix([sy.cos(t), sy.sin(t)])
-    S = (1 - e) * own * own.T + e * other * other.T
-    doubled = 2 * S[0, 1] / (S[0, 0] - S[1, 1])
-    assert sy.simplify(sy.expand_trig(doubled - e * sy.sin(2 * t) / (1 - e + e * sy.cos(2 * t)))) == 0
-    x = sy.symbols("x")
-    turn = sy.atan(e * sy.sin(2 * x) / (1 - 2 * e + e * (1 - sy.cos(2 * x))))  # at t = pi/2 - x
-    assert sy.simplify(sy.diff(x + turn, x).subs(x, 0) - 1 / (1 - 2 * e)) == 0
-
-
 def test_leakage_beats_estimation_only_beyond_the_critical_share():
-    c2, eps_c = pca_overlap(40, 20, 0.5), critical_leakage(40, 20, 0.5)
+    """The spike of 1 - eps is found less well; the control is eps_c = (1 - c2)/2 with the unleaked overlap."""
+    eps_c = critical_leakage(40, 20, 0.5)
     theta = np.pi / 2 - 1e-4
-    for eps, closer in [(0.7 * eps_c, False), (1.3 * eps_c, True)]:
-        cosine = c2 * np.cos(leakage_angle(theta, eps, 1)[-1])
+    for eps, closer in [(0.99 * eps_c, False), (1.01 * eps_c, True)]:
+        cosine = pca_overlap(40, 20, 0.5, eps) * np.cos(leakage_angle(theta, eps, 1)[-1])
         assert (cosine > np.cos(theta)) == closer
+    assert (1 - pca_overlap(40, 20, 0.5)) / 2 < 0.9 * eps_c
+
+
+@given(st.floats(0, 0.45), st.floats(0.05, 1.0))
+def test_leaked_overlap_is_that_of_a_noisier_spike(eps, noise):
+    """x/sqrt(1 - eps) has spike 1 and noise s/sqrt(1 - eps): the same eigenvectors."""
+    assert close(pca_overlap(30, 40, noise, eps), pca_overlap(30, 40, noise / np.sqrt(1 - eps)))
+
+
+def test_leaked_overlap_against_simulation(rng):
+    """A share eps of the columns comes from an orthogonal subspace; the control forgets the leakage."""
+
+    def draw(rng, size):
+        x = 0.6 * rng.standard_normal((size, 200, 300))
+        x[:, 0, :210] += rng.standard_normal((size, 210))
+        x[:, 1, 210:] += rng.standard_normal((size, 90))
+        return top(x @ x.swapaxes(-1, -2), 1)[:, 0, 0] ** 2
+
+    # sampling also mixes the two spikes, a relative 1.5% here, falling like r/n
+    value, control = pca_overlap(200, 300, 0.6, 0.3), pca_overlap(200, 300, 0.6)
+    assert_asymptotic(draw, value, BIAS_OVERLAP, rng, 200, control)
 
 
 def leaked(theta, rank, noise, L, dim):
@@ -188,6 +199,8 @@ def test_shapes():
     [
         (lambda: pca_overlap(0, 10, 0.1), "dim"),
         (lambda: pca_overlap(10, 10, -0.1), "noise"),
+        (lambda: pca_overlap(10, 10, 0.1, 0.6), "leakage"),
+        (lambda: critical_leakage(10, 0, 0.1), "n"),
         (lambda: leakage_angle(0.3, 0.6, 2), "leakage"),
         (lambda: leakage_angle(3.0, 0.1, 2), "angle"),
         (lambda: leakage_ole(5, 3, 10, 0.3, 0.1, 0.1, 2), "dim"),

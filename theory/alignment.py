@@ -5,8 +5,12 @@ Estimation noise does not: a PCA refit from n samples a class keeps the mean squ
 with the true subspace, and multiplies the mean cosine between the classes by c2: they become MORE orthogonal.
 Label leakage eps does (a share eps of each class comes from the other), by PCA of the mixture:
     theta' = theta - atan2(eps sin 2 theta, 1 - eps + eps cos 2 theta),
-against the estimation noise only beyond eps_c = (1 - c2)/2 (linearised at 90 degrees: bracket it, the
-crossover is smooth).
+against the estimation noise only beyond eps_c (linearised at 90 degrees: bracket it, the crossover is
+smooth), which solves
+    1 - 2 eps = c2(eps),   c2(eps) that of a spike of strength 1 - eps: noise s/sqrt(1 - eps) in c2.
+An earlier note of ours had eps_c = (1 - c2)/2 with the c2 of the unleaked spike: too low, since leakage takes a
+share eps of the class's own variance and so weakens what PCA has to find (0.127 for 0.152 at gamma = 0.64,
+s = 0.6; samples tell them apart).
 
 With full covariances and infinite n, L = (1 - 2 eps)^k, the class covariance is (1+L)/2 S_1 + (1-L)/2 S_0:
     per plane (1/2)(1 +- sqrt(1 - (1 - L^2) sin^2 theta)) + s^2, the pooled spectrum unchanged;
@@ -23,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from theory.checks import Array, Real, fits, non_negative, plain, positive, right_angles, whole
+from theory.checks import Array, Real, bisect, fits, non_negative, plain, positive, right_angles, whole
 from theory.confidence import expected_confidence, snr
 from theory.nuclear_norm import deterministic_equivalent
 from theory.ole import expected_ole
@@ -40,28 +44,40 @@ __all__ = [
 ]
 
 
-def pca_overlap(dim: Any, n: Any, noise: Any) -> Real:
+def pca_overlap(dim: Any, n: Any, noise: Any, leakage: Any = 0.0) -> Real:
     """c2 = (1 - gamma s^4)/(1 + gamma s^2), gamma = dim/n: mean squared cosine of fitted and true subspace.
 
+    With `leakage` eps the spike is 1 - eps (at right angles), which is noise s/sqrt(1 - eps) for a spike of 1.
     Asymptotic (dim and `n` per class large, rank fixed); 0 for gamma s^4 >= 1, where a finite rank r leaves
     about r/dim.
 
     Raises
     ------
     ValueError
-        if `dim` or `n` is below one, or `noise` is negative
+        if `dim` or `n` is below one, `noise` is negative, or `leakage` is not in [0, 1/2]
     """
-    gamma, s = whole("dim", dim) / whole("n", n), non_negative("noise", noise)
-    return plain(np.maximum(1 - gamma * s**4, 0) / (1 + gamma * s**2))
+    gamma, s_2 = whole("dim", dim) / whole("n", n), non_negative("noise", noise) ** 2 / (1 - _leak(leakage))
+    return plain(np.maximum(1 - gamma * s_2**2, 0) / (1 + gamma * s_2))
 
 
 def critical_leakage(dim: Any, n: Any, noise: Any) -> Real:
-    """eps_c = (1 - c2)/2: beyond it leakage turns classes together faster than estimation turns them apart.
+    """eps_c, the least root of 1 - 2 eps = c2(eps): beyond it leakage turns classes together faster than estimation
+    turns them apart.
 
-    Linearised at 90 degrees: x = cos theta becomes c2 x/(1 - 2 eps) in one generation. c2 is that of the
-    unleaked spike; in finite samples the crossover is smooth: bracket it.
+    Linearised at 90 degrees: x = cos theta becomes c2(eps) x/(1 - 2 eps) in one generation, `pca_overlap` with that
+    leakage. At most 1/2, its value where c2 is 0. In finite samples the crossover is smooth: bracket it. Own
+    derivation.
     """
-    return plain((1 - np.asarray(pca_overlap(dim, n, noise))) / 2)
+    d, N, s = np.broadcast_arrays(whole("dim", dim), whole("n", n), non_negative("noise", noise))
+
+    def apart(eps: Array) -> Array:
+        return 1 - 2 * eps - np.asarray(pca_overlap(d, N, s, eps))
+
+    grid = np.linspace(0, 0.5, 201)  # where c2(eps) reaches 0 before 1/2 there may be a second root
+    together = apart(grid.reshape(-1, *np.ones(d.ndim, int))) < 0
+    first = np.argmax(together, axis=0)
+    found = together.any(axis=0)
+    return plain(bisect(apart, np.where(found, grid[first - 1], 0.5), np.where(found, grid[first], 0.5)))
 
 
 def _leak(leakage: Any) -> Array:
