@@ -6,18 +6,25 @@ from types import ModuleType
 
 import click
 from matplotlib import rc_context
+from PIL import Image
 
 from figures import (
     confidence,
     confidence_bound,
     filter_bias,
     kept,
+    kept_moments,
+    log_odds,
     multiclass_bound,
     ole,
+    ole_bounds,
     ole_timestep,
     policies,
     policies_by_generation,
+    refit_loops,
     samples,
+    turning,
+    u_shape,
 )
 from figures.records import Shelf
 from figures.style import RC
@@ -34,6 +41,12 @@ FIGURES: dict[str, ModuleType] = {
     "multiclass-bound": multiclass_bound,
     "filter-bias": filter_bias,
     "kept": kept,
+    "log-odds": log_odds,
+    "ole-bounds": ole_bounds,
+    "refit-loops": refit_loops,
+    "turning": turning,
+    "kept-moments": kept_moments,
+    "u-shape": u_shape,
 }
 
 
@@ -64,6 +77,13 @@ finished runs of today's source, settings and package versions are drawn; others
 PATH = click.Path(file_okay=False, path_type=Path)
 
 
+def fewer_colours(file: Path) -> None:
+    """A palette of 256 colours: a third of the size, and lines of theory look the same."""
+    with Image.open(file) as image:
+        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(file, format="PNG", optimize=True)
+
+
 def draw(name: str, shelf: Shelf, out: Path) -> str:
     """Draw one figure into `out`/NAME.png; says what it was drawn from."""
     worlds = shelf.worlds(FIGURES[name].WORLDS)
@@ -71,6 +91,8 @@ def draw(name: str, shelf: Shelf, out: Path) -> str:
         figure = FIGURES[name].draw(worlds)
         with replacing(out / f"{name}.png") as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
+            if not worlds:
+                fewer_colours(temporary)
     sources = ", ".join(f"{w.runs[0].folder.settings['preset']['name']} x {w.n}" for w in worlds.values())
     stale = " (stale)" if any(w.stale for w in worlds.values()) else ""
     return f"{out / f'{name}.png'}  from {sources or 'theory'}{stale}"

@@ -21,7 +21,10 @@ from figures.records import World
 
 __all__ = [
     "RC",
+    "DASHED",
+    "HUES",
     "LOOKS",
+    "RAMP",
     "WORLD_NAMES",
     "interval",
     "new",
@@ -31,6 +34,7 @@ __all__ = [
     "generations",
     "fit_y",
     "stretched",
+    "plain_logarithms",
     "seeds_of",
 ]
 
@@ -53,6 +57,9 @@ RC: Any = {
 }
 
 FLOOR = "#8a8a8a"
+HUES = ("#332288", "#DDAA33", "#117733", "#AA4499")  # Tol: kinds of theory; no policy's colour
+RAMP = ("#35104f", "#7a45a8", "#b58bd0", "#d9b8e8")  # values of a parameter; no policy's colour
+DASHED = (0, (4, 1.5))
 FEW = 5  # seeds: so many are all kept within the axes
 APART = 0.035  # of a generation, between policies
 
