@@ -508,6 +508,19 @@ CORRECTIONS = [
         worlds=("theory",),
     ),
     theory(
+        "csnr-unimodal",
+        "ranks 1 to 64",
+        OURS,
+        "Proved rank by rank, for every floor and dimension: at most one optimum in the timestep",
+    ),
+    theory(
+        "b3-rate",
+        "",
+        OURS,
+        "Proved at r = 1, s = 0, mapped elsewhere: the deterministic equivalent of E OLE errs by (3 + 1/z)/(16 n), "
+        "z^2 = (1 + sin t)/2, with its first correction by order 1/n^2",
+    ),
+    theory(
         "small-floor-law",
         "",
         OURS,
