@@ -509,7 +509,7 @@ CORRECTIONS = [
     ),
     theory(
         "csnr-unimodal",
-        "ranks 1 to 64",
+        "ranks 1 to 128",
         OURS,
         "Proved rank by rank, for every floor and dimension: at most one optimum in the timestep",
     ),

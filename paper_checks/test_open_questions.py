@@ -41,7 +41,7 @@ def test_one_optimum_in_the_timestep(conclude: Callable[..., None]) -> None:
     assert csnr.verdict(True, values[0], bumped) == csnr.TWO, "a second maximum was not seen"
     count = Counter(r["verdict"] for r in rows)
     verdict = FAILS if count[csnr.TWO] else UNDECIDED if count[csnr.UNDECIDED] else HOLDS
-    conclude("csnr-unimodal [ranks 1 to 64]", verdict, len(rows))
+    conclude("csnr-unimodal [ranks 1 to 128]", verdict, len(rows))
 
 
 def test_rate_of_the_equivalent(conclude: Callable[..., None], rng: np.random.Generator) -> None:

@@ -16,7 +16,7 @@ s_w against w) and w*^2.
 More noise averages the floor away (B falls), until the classes are confused (q rises): an interior maximum.
 At delta = 0 there is nothing to average away, and none.
 
-There is never more than one: proved for each rank up to 64, every floor and every d at once, by ball arithmetic
+There is never more than one: proved for each rank up to 128, every floor and every d at once, by ball arithmetic
 (theory.csnr_enclosures). With f_1 = E_{r,r+2} q at w = 0 there is one iff 2 f_1 < (1 - 2 tau f_1)(d - r)/r,
 tau = delta^2/(1+delta^2); otherwise CSNR falls from w = 0 on. Open only: a proof for all r in one.
 
