@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.tolerances import CONFIDENCE, FLOAT64, ROUNDING
 from theory.certificates import certify_theorem2, enclose_error, enclose_multiclass
-from theory.confidence import confidence_bounds, expected_confidence, shortfall
+from theory.confidence import confidence_bounds, expected_confidence, shortfall, theorem2_bound
+from theory.enclosures import order1_shortfall, theorem2_shortfall
 from theory.refutations import REFUTED
 
 RANKS = [1, 2, 4, 10]
@@ -51,6 +52,20 @@ def test_the_ball_holds_the_float64_formula(rho, rank):
     relative = shortfall(values) / ball
     assert arb(1, FLOAT64).contains(relative)
     assert not arb(1, FLOAT64).overlaps(relative * (1 + 3 * FLOAT64))
+
+
+@given(st.floats(0, 200), st.integers(1, 12))
+@settings(max_examples=30)
+def test_the_bounds_in_balls_are_those_in_floats(rho, rank):
+    """x = rho/2 gives 1 - Theorem 2's bound and 1 - the order-1 upper bound; twice x, the control, does not."""
+    values, x = np.full(rank, rho), arb(rho) / 2
+    sharp = 1 - arb(confidence_bounds(values)[1], CONFIDENCE)
+    loose = 1 - arb(float(theorem2_bound(values)), CONFIDENCE)
+    assert sharp.contains(order1_shortfall(rank, x))
+    assert loose.contains(theorem2_shortfall(rank, x))
+    if 0.1 < rho < 10 / rank:
+        assert not sharp.overlaps(order1_shortfall(rank, 2 * x))
+        assert not loose.overlaps(theorem2_shortfall(rank, 2 * x))
 
 
 def test_a_ball_of_rho_covers_its_points():

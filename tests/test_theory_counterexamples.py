@@ -67,3 +67,16 @@ def test_largest_posterior_violates_only_where_rho_is_small():
     assert violated[0]
     assert not violated[-1]
     assert (np.diff(violated.astype(int)) <= 0).all()
+
+
+def test_largest_posterior_against_simulation(rng):
+    """E max(p, 1 - p) from log-odds of samples, r = 2, right angles; the control is that of the true label."""
+    s = 0.8
+    two_kappa = 1 / (s**2 * (1 + s**2))
+
+    def draw(rng, size):
+        a, b = rng.chisquare(2, (2, size))
+        return 1 / (1 + np.exp(-np.abs(two_kappa / 2 * ((1 + s**2) * a - s**2 * b))))
+
+    rho = [two_kappa] * 2
+    assert_exact(draw, largest_posterior(rho), rng, 400_000, control=expected_confidence(rho))

@@ -17,7 +17,7 @@ from tests.tolerances import (
     at_most,
     close,
 )
-from theory.nuclear_norm import chi_mean, deterministic_equivalent, triangular_bound
+from theory.nuclear_norm import chi_mean, deterministic_equivalent, edge, triangular_bound
 
 SPECTRA = [
     ([1.0] * 5, 20),
@@ -129,6 +129,19 @@ def test_broadcasting():
     assert out.shape == (4, 2)
     assert close(out[2, 0], deterministic_equivalent(np.ones(6), 3))
     assert isinstance(deterministic_equivalent(1.0, 3), float)
+
+
+@given(spectra, st.integers(1, 12))
+def test_edge_is_where_the_degrees_of_freedom_are_n(sigma, n):
+    """df(k0) = sum sigma/(sigma + k0) = N beyond rank N, else k0 = 0; a k0 a thousandth larger, the control, is not."""
+    sigma = sigma / sigma.max()
+    times, rank, N = np.ones_like(sigma), np.array([float(sigma.size)]), np.array([float(n)])
+    k0 = edge(sigma, times, rank, N)
+    if sigma.size <= n:
+        assert k0 == 0
+    else:
+        assert close((sigma / (sigma + k0)).sum(), n, condition=10)
+        assert not close((sigma / (sigma + 1.001 * k0)).sum(), n, condition=10)
 
 
 @pytest.mark.parametrize(

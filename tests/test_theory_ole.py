@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import angle, noises, shapes, sizes
 from tests.tolerances import (
+    BIAS_NORMALISED,
     BIAS_OLE,
     EXPONENT,
     LIMIT,
@@ -159,6 +160,24 @@ def test_theorem1_is_empty_beyond_a_few_degrees(r):
 
 def test_theorem1_needs_the_largest_angle():
     assert theorem1_bound(50, [0.1, 0.4]) == theorem1_bound(50, [0.4, 0.4])
+
+
+@pytest.mark.parametrize(("angles", "noise"), [([0.3, 0.8, 1.2], 0.1), ([0.7] * 4, 0.4)])
+def test_normalised_ole_against_simulation(angles, noise, rng):
+    """The mean of the ratio is the ratio of the means to order 1/n; the control shifts every angle."""
+    U = frames(angles, 48)
+
+    def draw(rng, size):
+        M = [
+            u @ rng.standard_normal((size, len(angles), 80)) + noise * rng.standard_normal((size, 48, 80))
+            for u in U
+        ]
+        norms = [np.linalg.svd(m, compute_uv=False).sum(axis=-1) for m in (*M, np.concatenate(M, axis=-1))]
+        return 1 - norms[2] / (norms[0] + norms[1])
+
+    value = normalised_ole(48, 80, angles, noise)
+    wrong = normalised_ole(48, 80, np.minimum(np.asarray(angles) + 0.4, np.pi / 2), noise)
+    assert_asymptotic(draw, value, BIAS_NORMALISED, rng, 200, control=wrong)
 
 
 def test_shapes():

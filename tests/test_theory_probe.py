@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit, gamma, kv
+from scipy.special import expit, gamma, gammaincc, kv
 
 from tests.strategies import angle_sets, noises, signals
 from tests.tolerances import FLOAT64, INTEGRAL, POINT, assert_exact, at_most, close
@@ -17,7 +17,8 @@ from theory.confidence import (
     probe_confidence,
     snr,
 )
-from theory.gamma_rules import gamma_rule
+from theory.gamma_rules import gamma_rule, gamma_top
+from theory.probe import plane_confidence
 from theory.subspaces import class_covariance, frames
 
 
@@ -154,6 +155,25 @@ def test_broadcasting():
     assert probe_confidence([0.3, 0.4], [0.1, 0.2], [[0.1], [0.2], [0.3]]).shape == (3, 2)
     assert isinstance(probe_confidence(0.3, 0.1, 0.2), float)
     assert abs(probe_confidence([np.pi / 2] * 64, 0.05, 0.05) - 1) <= FLOAT64
+
+
+@given(st.floats(0.01, 20), st.floats(0.01, 20))
+@settings(max_examples=30)
+def test_a_plane_is_two_eigenvalues_of_opposite_sign(high, low):
+    """(1 - i u m_1)(1 - i u m_2) = 1 - i u T + u^2 D, T = m_1 + m_2, D = -m_1 m_2; the control turns T around."""
+    value = gaussian_probe_confidence(np.diag([high, -low]), np.eye(2))
+    assert close(plane_confidence(high - low, high * low), value)
+    assert close(plane_confidence(low - high, high * low), 1 - value)
+    three = gaussian_probe_confidence(np.diag([high, -low] * 3), np.eye(6))
+    assert close(plane_confidence([high - low] * 3, high * low), three)
+
+
+@pytest.mark.parametrize(("shape", "rate"), [(0.5, 1e-6), (0.5, 1e6), (3.0, 1.0), (32.0, 50.0), (500.0, 1.0)])
+def test_gamma_top_leaves_no_mass(shape, rate):
+    """Less than 1e-17 beyond it; half of it, the control, leaves more."""
+    top = gamma_top(shape, rate)
+    assert gammaincc(shape, rate * top) < 1e-17
+    assert gammaincc(shape, rate * top / 2) > 1e-17
 
 
 @pytest.mark.parametrize(

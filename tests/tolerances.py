@@ -99,6 +99,7 @@ def assert_asymptotic(
 
 # of theory: asymptotic values, each beside the relative bias it may have
 BIAS_OLE = 0.005  # deterministic equivalent, dim and n from about 30 on
+BIAS_NORMALISED = 0.01  # the same, of normalised OLE: a ratio of two such values
 BIAS_FIRST_ORDER = {20: 0.001, 8: 0.005, 6: 0.01}  # with its correction, by n
 BIAS_QUANTILE = 0.01  # batches of 2000 that use their own quantile as threshold
 BIAS_POOL = 0.002  # pools of 4000 against the infinite sample
