@@ -17,7 +17,7 @@ __all__ = ["WORLDS", "draw"]
 WORLDS: tuple[str, ...] = ()
 CLASSES = (2, 3, 5, 10)
 RANK = 2
-D = np.geomspace(0.02, 50, 120)
+D = np.geomspace(0.02, 50, 60)
 NOISE = np.sqrt((np.sqrt(1 + 2 * RANK / D) - 1) / 2)  # s^2 (1 + s^2) = r/(2D)
 EXACT = {"color": "#000000", "linewidth": 2.2, "label": "exact, r = 2", "zorder": 3}
 SHARP = {"color": "#0072B2", "linewidth": 1.8, "label": "sharp bound: any C densities"}

@@ -26,7 +26,8 @@ Large J: 1 - xi ~ 2 N e^{-J/N} is possible, and no less: Theorem 2's form then l
 
 The bound is on the mean over classes; one class alone may exceed it if C >= 3. For one class, whatever the priors:
     1 - sum_{c != y} (1 - xi_yc) <= xi_C(y) <= min_c xi_yc       (xi_yc: the classes y and c alone).
-Unequal priors are not treated. Source: own derivation; step 1 is a case of Cirtoaje's equal variable theorem.
+Unequal priors are not treated. Source: own derivation (its algebra runs in tests/proofs/test_multiclass.py); step 1
+is a case of Cirtoaje's equal variable theorem.
 """
 
 from typing import Any
