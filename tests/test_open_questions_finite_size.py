@@ -87,7 +87,9 @@ def test_one_sample_without_noise():
     assert close(one_sample_slope(theta, 0.02, 700), step / (2 * h) / np.sin(2 * theta), NEAR_LIMIT)
 
 
-@pytest.mark.parametrize("bad", [{"angle": 0.0}, {"angle": 2.0}, {"noise": 0.0}, {"nodes": 0}])
+@pytest.mark.parametrize(
+    "bad", [{"angle": 0.0}, {"angle": 2.0}, {"angle": np.pi / 2}, {"noise": 0.0}, {"nodes": 0}]
+)
 def test_one_sample_refuses(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         one_sample_slope(**{"angle": 1.0, "noise": 1.0, **bad})

@@ -193,6 +193,8 @@ def one_sample_slope(angle: Any, noise: Any, nodes: int = 400) -> Real:
         if an angle is not inside (0, pi/2), or `noise` is not above zero
     """
     theta, s = right_angles(positive("angle", angle), "angle"), positive("noise", noise)
+    if (theta >= np.pi / 2).any():
+        raise ValueError(f"angle holds {theta.max()}: give radians below pi/2, where the slope is 0/0")
     theta, s = (a[..., None, None] for a in np.broadcast_arrays(theta, s))
     t, weight = np.polynomial.legendre.leggauss(int(whole("nodes", nodes)))
     delta, u = np.pi / 2 * (1 + t), np.sin(np.pi / 2 * (1 + t))[:, None]
