@@ -109,7 +109,7 @@ def test_turning(drawn: dict[str, Figure]) -> None:
     eps_c = float(alignment.critical_leakage(turning.DIM, turning.N, turning.NOISE))
     paths = [np.asarray(line.get_ydata(), dtype=float) for line in a.get_lines()]
     assert [path[-1] > path[0] for path in paths] == [True, True, False, False, False]
-    near_90 = turning.cosines(0.9 * eps_c, 1, 1.57), turning.cosines(1.1 * eps_c, 1, 1.57)
+    near_90 = turning.cosines(0.99 * eps_c, 1, 1.57), turning.cosines(1.01 * eps_c, 1, 1.57)
     assert [path[1] > path[0] for path in near_90] == [False, True], "eps_c is the border at 90 degrees"
     for kind, up in (("leakage", True), ("noise floor", True), ("PCA refit", False)):
         assert (np.diff(lines(b, kind)[0]) > 0).all() == up
@@ -143,6 +143,7 @@ def test_u_shape(drawn: dict[str, Figure]) -> None:
     for dot, floor in zip(dots, u_shape.FLOORS, strict=True):
         w, top = (float(x[0]) for x in dot.get_data())
         assert (np.asarray(lines(a, f"δ = {floor:g}")[0]) <= top).all()
+        assert close(timestep.csnr(w, u_shape.DIM, u_shape.RANK, floor), top)
         for near in (0.97, 1.03):
             assert timestep.csnr(near * w, u_shape.DIM, u_shape.RANK, floor) < top
     assert (np.diff(lines(a, "δ = 0: no maximum")[0]) < 0).all()
