@@ -86,7 +86,7 @@ def test_fresh_data_drift(conclude: Callable[..., None], rng: np.random.Generato
     loop = Loop(10, 4, 18, real=2)
     value = float(gaussian_loop.fresh_data_drift(10, 0.2))
     draw = lambda g, size: np.square(loop.run(size, g).means).mean(axis=1)  # noqa: E731
-    verdict, found = against(draw, value, rng, 4000, control=(1 / 10) / (1 - 0.8**2))
+    verdict, found = against(draw, value, rng, 3600, control=(1 / 10) / (1 - 0.8**2))
     conclude("fresh-data [drift]", verdict, found.mean, around=found, world="gaussian")
 
 
@@ -126,7 +126,7 @@ def test_biased_accumulation(conclude: Callable[..., None], rng: np.random.Gener
     for k, value in zip(K, law, strict=True):
         draw = Loop(20, 2, int(k) + 1, ClassSubspaces(shrink=lam, rank=1), accumulate=True).mean_variance()
         scaled = lambda g, size, draw=draw: draw(g, size) / lam  # noqa: E731
-        parts.append(against(scaled, float(value), rng, 500, control=1.0))
+        parts.append(against(scaled, float(value), rng, 800, control=1.0))
     seen = power(np.array([found.mean for _, found in parts]), K, lam)
     error = np.linalg.norm([found.error / found.mean for _, found in parts]) / np.log(25.25 / 9.25)
     assert abs(seen + 0.3) > 5 * error, "the control, the exponent of lam = .7, was accepted"
