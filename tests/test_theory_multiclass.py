@@ -139,7 +139,7 @@ def test_bound_of_an_observed_channel(rng):
         seen, right = rng.random(size) < w, rng.random(size) < a
         return np.where(seen, np.where(right, a, a * np.exp(-omega)), 1 / C)
 
-    assert_exact(draw, sharp_confidence_bound(J, C), rng, 400_000, control=float(natural_multiclass(J, C)))
+    assert_exact(draw, sharp_confidence_bound(J, C), rng, 2_000_000, control=float(natural_multiclass(J, C)))
 
 
 def natural_multiclass(J, C):
