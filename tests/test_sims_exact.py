@@ -149,11 +149,11 @@ def test_the_law_of_a_loop_that_draws_its_points(law: str, rng: np.random.Genera
         gaps = differences(of_exact(loop, rng, 160 * BATCHES), of_points(engine, loop, rng, 40 * BATCHES))
     assert all(agrees(gap, 0.0) for gap in gaps), gaps
     wrong = differences(of_exact(other, rng, 40 * BATCHES), points)
-    assert max(abs(gap.mean) / gap.error for gap in wrong) >= CONTROL, wrong
+    assert any(abs(gap.mean) >= CONTROL * gap.error > 0 for gap in wrong), wrong
 
 
 @pytest.mark.parametrize("unbiased", [False, True])
-@pytest.mark.parametrize(("dim", "n", "samples"), [(3, 12, 10_000), (64, 100, 1_000)])
+@pytest.mark.parametrize(("dim", "n", "samples"), [(3, 12, 5_000), (64, 100, 1_000)])
 def test_log_det(dim: int, n: int, samples: int, unbiased: bool, rng: np.random.Generator) -> None:
     value, control = (expected_log_det(dim, n, 4, u) for u in (unbiased, not unbiased))
     loop = Refit(dim, n, unbiased=unbiased)
@@ -167,9 +167,9 @@ def test_variance_that_is_lost_turns_into_drift(rng: np.random.Generator) -> Non
     def spread(g: np.random.Generator, k: int) -> np.ndarray:
         return variances(run(PLAIN, g, k, 10).factor).mean(axis=1)
 
-    assert_exact(spread, left, rng, 10_000, control=1.0)
+    assert_exact(spread, left, rng, 3_000, control=1.0)
     assert_exact(
-        lambda g, k: np.square(run(PLAIN, g, k, 10).means[:, -1]).mean(axis=1), 1 - left, rng, 10_000, 10 / N
+        lambda g, k: np.square(run(PLAIN, g, k, 10).means[:, -1]).mean(axis=1), 1 - left, rng, 3_000, 10 / N
     )
 
 
@@ -179,7 +179,7 @@ def test_accumulation(rng: np.random.Generator) -> None:
     assert_exact(lambda g, k: variances(run(one, g, k).factor), value, rng, 10_000, control)
     value = accumulated_spread(6, 5)
     assert_exact(
-        lambda g, k: (variances(run(known, g, k).factor) - 1) ** 2, value, rng, 20_000, control=2 / 6
+        lambda g, k: (variances(run(known, g, k).factor) - 1) ** 2, value, rng, 12_000, control=2 / 6
     )
 
 
@@ -191,14 +191,14 @@ def test_biased_accumulation(rng: np.random.Generator) -> None:
     def spread(g: np.random.Generator, k: int) -> np.ndarray:
         return variances(run(loop, g, k).factor).mean(axis=1)
 
-    assert_exact(spread, P[K - 1], rng, 10_000, control=P[K])
+    assert_exact(spread, P[K - 1], rng, 4_000, control=P[K])
 
 
 def test_fresh_data_bound_the_drift(rng: np.random.Generator) -> None:
     value, control = fresh_data_drift(10, 0.3), 0.1 / (1 - 0.7**2)  # forgets that the variance has shrunk
     loop = Refit(8, 10, fresh=0.3)
     assert_exact(
-        lambda g, k: np.square(run(loop, g, k, 20).means[:, -1]).mean(axis=1), value, rng, 4_000, control
+        lambda g, k: np.square(run(loop, g, k, 20).means[:, -1]).mean(axis=1), value, rng, 10_000, control
     )
 
 
@@ -239,19 +239,26 @@ def test_the_size_of_a_generation_costs_nothing() -> None:
     assert np.abs(t.log_dets).max() < 1e-5
 
 
-@pytest.mark.parametrize("freedom", [0, 2, 9])
-def test_bartlett_factor(freedom: int, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("freedom", [0, 1, 2, 9])
+def test_bartlett_factor_is_triangular_and_has_the_rank_of_its_points(
+    freedom: int, rng: np.random.Generator
+) -> None:
     T = bartlett([rng] * 5, 4, freedom)
     assert np.array_equal(np.triu(T, 1), np.zeros_like(T))
     assert (np.linalg.matrix_rank(T) == min(4, freedom)).all()
-    target = float(4 * freedom)
+
+
+@pytest.mark.parametrize("freedom", [2, 9])
+def test_bartlett_scatter(freedom: int, rng: np.random.Generator) -> None:
+    """E tr T T' = d freedom, and each diagonal entry is chi^2 of variance 2 freedom."""
+
+    def scatter(g: np.random.Generator, k: int) -> np.ndarray:
+        return variances(bartlett([g] * k, 4, freedom))
+
+    assert_exact(lambda g, k: scatter(g, k).sum(axis=1), 4 * freedom, rng, 10_000, control=4 * (freedom + 1))
     assert_exact(
-        lambda g, k: np.square(bartlett([g] * k, 4, freedom)).sum(axis=(1, 2)),
-        target,
-        rng,
-        10_000,
-        target + 4,
-    ) if freedom else None
+        lambda g, k: (scatter(g, k) - freedom) ** 2, 2 * freedom, rng, 20_000, control=2 * (freedom + 1)
+    )
 
 
 @pytest.mark.parametrize("dim", [1, 2, 7])
