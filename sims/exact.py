@@ -123,11 +123,12 @@ def exact(loop: Refit, seeds: Sequence[int], generations: int, reduce: Reducer |
     ValueError
         if `seeds` is empty, repeated or negative, or `generations` is negative
     FloatingPointError
-        if a variance falls below the smallest float64 (a log-determinant near -1400 a dimension)
+        if a variance leaves the range of float64 (a log-determinant near -1400, or 1400, a dimension)
     """
     numbers, K = _distinct(seeds), _steps(generations)
     size = max(1, AT_WORK // loop.dim**2)
-    groups = [_run(loop, numbers[i : i + size], K, reduce) for i in range(0, len(numbers), size)]
+    with np.errstate(over="ignore", invalid="ignore"):  # `_state` refuses what they leave
+        groups = [_run(loop, numbers[i : i + size], K, reduce) for i in range(0, len(numbers), size)]
     factor, means, log_dets, kept = (np.concatenate(parts) for parts in zip(*groups, strict=True))
     return Trajectory(tuple(numbers), means, log_dets, factor, None if reduce is None else kept)
 
@@ -167,6 +168,8 @@ def _steps(generations: int) -> int:
 def _state(mean: np.ndarray, L: np.ndarray, k: int, reduce: Reducer | None) -> tuple[np.ndarray, ...]:
     """Mean, log det and what is kept of generation k."""
     diagonal = np.diagonal(L, axis1=1, axis2=2)
+    if not (np.isfinite(L).all() and np.isfinite(mean).all()):
+        raise FloatingPointError(f"a variance overflowed float64 at generation {k}: run fewer generations")
     if not (diagonal > 0).all():
         raise FloatingPointError(f"a variance vanished in float64 at generation {k}: run fewer generations")
     return mean, 2 * np.log(diagonal).sum(axis=1), np.empty(len(L)) if reduce is None else reduce(L)

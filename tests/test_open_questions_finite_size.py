@@ -27,6 +27,7 @@ from paper_checks.open_questions.finite_size import (
 from tests.tolerances import (
     FLOAT64,
     INTEGRAL,
+    LIMIT,
     NEAR_LIMIT,
     SECOND_DIFFERENCE,
     SLOPE_BY_DIFFERENCE,
@@ -85,6 +86,14 @@ def test_one_sample_without_noise():
     theta, h = 1.0, 1e-5
     step = float(exact_ole_rank_one(1, theta - h)) - float(exact_ole_rank_one(1, theta + h))
     assert close(one_sample_slope(theta, 0.02, 700), step / (2 * h) / np.sin(2 * theta), NEAR_LIMIT)
+
+
+def test_one_sample_in_much_noise():
+    """slope x s^3 tends to a constant, whatever the noise."""
+    s = np.array([1e3, 1e40, 1e78])
+    scaled = one_sample_slope(1.0, s) * s**3
+    assert close(scaled / scaled[0], 1, LIMIT)
+    assert scaled[0] > 0
 
 
 @pytest.mark.parametrize(

@@ -304,6 +304,8 @@ def test_pooled_blocks_are_the_pool_of_their_points(rng: np.random.Generator) ->
         (lambda: exact(PLAIN, [0.5], 2), TypeError, "seeds"),
         (lambda: exact(PLAIN, [0], -1), ValueError, "generations"),
         (lambda: exact(Refit(1, 2), [0], 2000), FloatingPointError, "a variance vanished"),
+        (lambda: exact(Refit(1, 50, shrink=1e300), [0], 5), FloatingPointError, "a variance overflowed"),
+        (lambda: exact(Refit(3, 50, shrink=1e300), [0], 5), FloatingPointError, "a variance overflowed"),
     ],
 )
 def test_refused(call, error: type[Exception], name: str) -> None:

@@ -85,3 +85,11 @@ def test_pairwise_bounds_by_hand():
 def test_refused(call, name):
     with pytest.raises(ValueError, match=f"^{name} "):
         call()
+
+
+def test_small_skew_covariances_are_refused():
+    skew = 1e-10 * np.array([[1, 0.9], [0, 1]])
+    with pytest.raises(ValueError, match=r"^covariances "):
+        mean_divergence(np.zeros((2, 2)), [skew, 1e-10 * np.eye(2)])
+    symmetric = mean_divergence(np.zeros((2, 2)), [(skew + skew.T) / 2, 1e-10 * np.eye(2)])
+    assert close(symmetric, mean_divergence(np.zeros((2, 2)), [5e9 * (skew + skew.T), np.eye(2)]))
