@@ -1,4 +1,4 @@
-# make evidence   verdicts on every claim (about 10 minutes on 2 cores); SIZE=smoke: the whole way in a minute
+# make evidence   verdicts on every claim (12 to 20 minutes on 2 cores); SIZE=smoke: the whole way in a minute
 # make test       the tests of the code            make bench   speed, as ratios in one run
 # make figures    draw out/figures/ again          make lint    ruff and mypy
 # Each sets up what it needs in .venv, once. VENV=path uses an environment that exists, and installs nothing.
