@@ -157,3 +157,8 @@ __all__ += ["CONSTANT", "SLOPE"]
 SLOPE_BY_DIFFERENCE = 1e-6  # a central difference of step 1e-5, over sin 2 theta >= 0.04
 SECOND_DIFFERENCE = 0.01  # a second difference of step 0.05, relative
 __all__ += ["SLOPE_BY_DIFFERENCE", "SECOND_DIFFERENCE"]
+
+# of the exact-score world
+CENTRAL_DIFFERENCE = 1e-6  # a slope by central differences of step 1e-4, and of log densities of size 10
+DDIM_1000 = 0.04  # what 1000 steps of DDIM still lack of a variance of .01, relative; less of larger ones
+__all__ += ["CENTRAL_DIFFERENCE", "DDIM_1000"]
