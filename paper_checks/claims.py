@@ -584,6 +584,80 @@ CORRECTIONS = [
         "Confidence-matched selection keeps the truth; top-N does not",
         ("low-rank",),
     ),
+    theory(
+        "calibration-never-further",
+        "",
+        OURS,
+        "Calibrated selection, the truth in its box and under its cap: "
+        "KL(truth|kept) <= KL(truth|pool) - KL(kept|pool)",
+    ),
+    theory(
+        "calibration-never-further",
+        "reverse direction",
+        OURS,
+        "... and KL(kept|truth) <= KL(pool|truth)",
+    ),
+    theory(
+        "calibration-never-further",
+        "truth outside the box",
+        OURS,
+        "... and KL(truth|kept) <= KL(truth|pool) when the trusted moments are off",
+    ),
+    theory(
+        "calibration-never-further",
+        "unseen moments",
+        OURS,
+        "... and no moment outside the features is further from the truth's than the pool's is",
+    ),
+    theory(
+        "calibration-keeps-real",
+        "",
+        OURS,
+        "Trusted moments being those of the pool's real rows: E is not empty, and the expected share of them kept is "
+        "at least (N/n) e^KL(kept|pool), random choice's N/n or more",
+    ),
+    theory(
+        "calibration-false-alarm",
+        "",
+        OURS,
+        "The truth is outside a box of z standard errors with probability at most 1 - (1 - 2 Phi(-z))^J "
+        "at any correlation",
+    ),
+    theory(
+        "calibration-loop",
+        "variance",
+        OURS,
+        "All generations pooled, a generator that multiplies the variance by lam: the kept variance is the pool's "
+        "clipped to 1 +- beta, at lam < 1 and at lam > 1",
+        ("gaussian",),
+    ),
+    theory(
+        "calibration-loop",
+        "law",
+        OURS,
+        "... and KL(truth|kept) tends to 0 as generations pile up, one block kept of all, at every lam, beta = 0",
+    ),
+    theory(
+        "calibration-loop",
+        "law, no cap",
+        OURS,
+        "... and so it does without the cap",
+    ),
+    theory(
+        "kept-fraction-map",
+        "variance",
+        OURS,
+        "Keeping the top fraction q of the whole growing pool: variance and real share follow the recursion",
+        ("low-rank",),
+    ),
+    theory(
+        "kept-fraction-map",
+        "boundary",
+        OURS,
+        "... and top-N is nearer the truth than random choice, in KL by variance, above the boundary fraction and "
+        "not below",
+        ("low-rank",),
+    ),
     Claim(
         "top-n-inflates",
         "",
