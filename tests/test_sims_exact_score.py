@@ -141,6 +141,17 @@ def test_far_away_and_without_weight_nothing_overflows(rng: np.random.Generator)
     assert close(posterior_mean(alone, x, 1.0, np.full(5, 8)), linear)
 
 
+def test_steps_go_from_the_last_timestep_to_no_noise(rng: np.random.Generator) -> None:
+    """Levels of 4 steps; and one step is the denoiser itself."""
+    levels = [noise_level(t) for t in (999, 666, 333, 0)]
+    sampler = Diffused(mixtures(rng), 4)
+    assert close(sampler.levels, [*levels, 0])
+    e, labels, w = np.random.default_rng(3).standard_normal((5, 4)), np.full(5, 8), levels[0]
+    x = Diffused(sampler.laws, 1).sample(labels, np.random.default_rng(3))
+    assert close(x, posterior_mean(sampler.laws, np.sqrt(1 + w**2) * e, w, labels))
+    assert not close(x, posterior_mean(sampler.laws, w * e, w, labels))  # control
+
+
 @pytest.mark.parametrize("steps", [1, 7, 40])
 def test_ddim_is_the_affine_map_of_its_noise(steps: int, rng: np.random.Generator) -> None:
     """Sample by sample: x = mean + sqrt(1 + w^2) V F V' e, whose square is the covariance."""
@@ -223,11 +234,12 @@ def test_diffused_is_a_sampler_of_its_laws(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("noised", [False, True])
 def test_a_latent_belongs_to_its_sample(noised: bool, rng: np.random.Generator) -> None:
     """To the last bit, whatever samples are beside it; another seed moves noised latents alone."""
-    laws, _ = two_subspaces(6, 2, 0.1)
+    laws, _ = two_subspaces(37, 2, 0.1)
     x = laws.sample(np.repeat([0, 1], 700), rng)
     encoder = PosteriorMean(laws, 120, noised).fit(x)
     h = encoder.transform(x)
-    assert (encoder.transform(x[1100:1103]) == h[1100:1103]).all()
+    for a, b in ((0, 1), (0, 3), (701, 702), (701, 706)):
+        assert (encoder.transform(x[a:b]) == h[a:b]).all()
     assert (clone(encoder).fit(x[:1]).transform(x) == h).all()
     assert (PosteriorMean(laws, 120, noised, random_state=1).fit(x).transform(x) != h).any() == noised
     assert close(h, posterior_mean(laws, x, noise_level(120))) != noised
