@@ -62,10 +62,12 @@ def labels_for(name: str, labels: Any, count: int, of: str) -> np.ndarray:
 
 def known(name: str, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Position of each label in the sorted `classes`; raises ValueError naming labels never seen in fit."""
-    unseen = np.setdiff1d(labels, classes)
-    if len(unseen):
-        raise ValueError(f"{name} has labels never seen in fit: {unseen.tolist()}; seen: {classes.tolist()}")
-    return np.searchsorted(classes, labels)
+    where = np.searchsorted(classes, labels)
+    strange = classes[np.minimum(where, len(classes) - 1)] != labels
+    if strange.any():
+        unseen = np.unique(np.asarray(labels)[strange]).tolist()
+        raise ValueError(f"{name} has labels never seen in fit: {unseen}; seen: {classes.tolist()}")
+    return where
 
 
 def whole(name: str, value: Any) -> int:

@@ -11,9 +11,9 @@ the pool to train on. All keep to one budget N but ACU, which grows and is marke
   ACU-LSF-CLASS, -THRESHOLD, -MATCHED   the same filter under another rule of lsf.rules
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn.base import clone
@@ -31,12 +31,16 @@ __all__ = [
     "SynAdd",
     "Acu",
     "Acur",
+    "Oracle",
+    "Filter",
     "AcuFilter",
     "policy",
     "composition",
 ]
 
 History = Sequence[Pool]
+Source = Callable[[int, np.random.Generator], Pool]
+"""(n, rng) -> n fresh real samples, classes in equal shares."""
 
 
 class Policy(Protocol):
@@ -54,10 +58,12 @@ def draw(pool: Pool, n: int, rng: np.random.Generator) -> Pool:
 
 @dataclass(frozen=True)
 class Real:
-    """Real data alone."""
+    """Real data alone: from the real pool, or fresh ones of a `source` that has no end."""
+
+    source: Source | None = None
 
     def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
-        return draw(history[0], budget, rng)
+        return draw(history[0], budget, rng) if self.source is None else self.source(budget, rng)
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,11 @@ class SynAdd:
     """The last generation, a share `fresh` of it replaced by real data."""
 
     fresh: float = 0.3
+    source: Source | None = None
 
     def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
         real = round(self.fresh * budget)
-        return concat([draw(history[0], real, rng), draw(history[-1], budget - real, rng)])
+        return concat([Real(self.source)(history, real, rng), draw(history[-1], budget - real, rng)])
 
 
 @dataclass(frozen=True)
@@ -95,11 +102,25 @@ class Acur:
         return draw(concat(history), budget, rng)
 
 
+@dataclass(frozen=True)
+class Oracle:
+    """The real data of everything so far, at most the budget: the one policy that looks at provenance."""
+
+    def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
+        return draw(history[0], min(budget, len(history[0])), rng)
+
+
+class Filter(Protocol):
+    """Fitted on real data; says which of a pool to keep. The filters of lsf are of this kind."""
+
+    def select(self, x: np.ndarray, y: np.ndarray, budget: int, rng: Any = None) -> np.ndarray: ...
+
+
 @dataclass(frozen=True, eq=False)
 class AcuFilter:
     """What a fitted filter keeps of everything. The filter is given x and y, never `born`."""
 
-    filter: LatentSpaceFilter
+    filter: Filter
 
     def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
         pool = concat(history)

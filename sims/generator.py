@@ -4,13 +4,13 @@ A Generator learns from a pool and gives a Sampler; the Sampler is the model of 
 changes afterwards. All randomness comes in as an argument.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from lsf.pool import Pool
 
-__all__ = ["Generator", "Sampler"]
+__all__ = ["Generator", "Learner", "Sampler"]
 
 
 class Sampler(Protocol):
@@ -25,12 +25,16 @@ class Sampler(Protocol):
         ...
 
 
-class Generator(Protocol):
-    """A family of models with its way of training."""
+class Learner(Protocol):
+    """What a turn of the loop asks of a generator."""
 
-    def fit(self, pool: Pool, rng: np.random.Generator, start: Sampler | None = None) -> Sampler:
-        """The model learned from `pool`; from scratch, or fine-tuned from the model `start`."""
+    def fit(self, pool: Pool, rng: np.random.Generator, start: Any = None) -> Any:
+        """The model (a Sampler) learned from `pool`; from scratch, or fine-tuned from the model `start`."""
         ...
+
+
+class Generator(Learner, Protocol):
+    """A family of models with its way of training, that a run folder can keep and resume."""
 
     def restore(self, state: dict[str, np.ndarray]) -> Sampler:
         """The model whose `state()` this is."""

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from lsf.pool import Pool, concat
@@ -27,6 +26,7 @@ from sims.instruments import Instruments
 from sims.presets import Preset
 from sims.record import RunFolder, digest, key_of, load_arrays, model_file, run_settings, save_arrays
 from sims.seeds import stream
+from sims.turn import draw_made, turn
 from sims.worlds import Built
 
 __all__ = ["run", "run_path"]
@@ -43,11 +43,8 @@ class Loop:
     folder: RunFolder
 
     def draw(self, sampler: Sampler, generation: int) -> Pool:
-        """N samples of the model of a generation, classes in equal shares, born `generation + 1` (0 is real)."""
-        classes = self.built.train.classes
-        labels = np.sort(classes[np.arange(self.preset.budget) % len(classes)])
-        x = sampler.sample(labels, stream(self.seed, "sample", generation))
-        return Pool(x, labels, generation + 1)
+        """N samples of the model of a generation."""
+        return draw_made(sampler, self.built.train.classes, self.preset.budget, self.seed, generation)
 
 
 def run_path(preset: Preset, seed: int, root: Path = Path("runs")) -> Path:
@@ -173,9 +170,9 @@ def generation(
 ) -> tuple[Sampler, Pool, dict[str, Any]]:
     """One turn of the loop: the new model, its samples, its record."""
     history = [loop.built.train, *made]
-    pool = policy(history, loop.preset.budget, stream(loop.seed, "select", k))
-    sampler = loop.built.generator.fit(pool, stream(loop.seed, "train", k), start=previous)
-    new = loop.draw(sampler, k)
+    pool, sampler, new = turn(
+        policy, loop.built.generator, history, previous, loop.preset.budget, loop.seed, k
+    )
     record = {
         "policy": name,
         "generation": k,
