@@ -1,4 +1,4 @@
-"""The command line of the loops: `python -m sims PRESET --seed S`, `python -m sims show RUN`."""
+"""The command line of the loops: `python -m sims PRESET --seed S`, `sweep NAME`, `show RUN`."""
 
 import os
 
@@ -18,7 +18,9 @@ from sims.loop import run, run_path
 from sims.presets import PRESETS, preset
 from sims.record import RunFolder
 from sims.show import show
-from sims.sweep import shown, single_thread
+from sims.sweep import run_cells, shown, single_thread, sweep_path, with_seeds
+from sims.sweeps import SWEEPS, sweep
+from sims.workers import BACKENDS
 
 EPILOG = """
 Examples:
@@ -27,10 +29,29 @@ Examples:
   python -m sims digits-smoke --seed 0                     a real run in seconds
   python -m sims digits-weak --seed 3 -p SYN -p ACU-LSF    two policies, the same seed
   python -m sims show runs/digits-smoke-seed0-...          its table
+  python -m sims sweep minority --size smoke               many analytic loops, one table
 
 A run that was killed goes on where it stopped when the same command is given again. Generation-0 models lie beside the
 run folder, in generation-0/, under a key of settings, data, versions and source.
 """
+
+SWEEPS_EPILOG = """
+Sweeps, and the question of each:
+
+\b
+{sweeps}
+
+Examples:
+
+\b
+  python -m sims sweep minority --size smoke               the whole way in seconds
+  python -m sims sweep minority --seeds 10 --processes 8
+  RAY_ADDRESS=auto python -m sims sweep minority --backend ray --processes 64
+
+A sweep that was killed goes on where it stopped when the same command is given again; no finished cell is run twice.
+Equal sweeps give equal tables, byte for byte, by any number of processes and either backend. Ray is an extra (`scale`);
+without RAY_ADDRESS it is started on this machine, and every node of a cluster needs this very source and its versions.
+""".format(sweeps="\n".join(f"  {row.name:<18} {row.question}" for row in SWEEPS.values()))
 
 
 class Folder(click.Path):
@@ -103,6 +124,40 @@ def show_command(path: Path) -> None:
     """Print the table of the run folder RUN."""
     with one_line():
         show(RunFolder(path))
+
+
+@main.command("sweep", epilog=SWEEPS_EPILOG)
+@click.argument("name", metavar="NAME", type=click.Choice(list(SWEEPS)))
+@click.option(
+    "--size", type=click.Choice(["full", "smoke"]), default="full", show_default=True, help="How many cells."
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), help="Seeds of every setting. [default: the sweep's own]"
+)
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=2, show_default=True, help="Cells at a time."
+)
+@click.option(
+    "--backend", type=click.Choice(BACKENDS), default="loky", show_default=True, help="Who runs them."
+)
+@click.option(
+    "--out",
+    type=Folder(file_okay=False, path_type=Path),
+    help="Sweep folder. [default: runs/sweeps/NAME-KEY]",
+)
+def sweep_command(
+    name: str, size: str, seeds: int | None, processes: int, backend: str, out: Path | None
+) -> None:
+    """Run (or resume) all cells of the sweep NAME, (world, policy, rule, setting, seed) each, into one tidy table."""
+    row = sweep(name)
+    with one_line():
+        cells = row.cells(size == "smoke")
+        cells = with_seeds(cells, seeds) if seeds else cells
+        title = name if size == "full" else f"{name}-{size}"
+        path = sweep_path(title, cells, row.run) if out is None else out
+        table = run_cells(cells, path, processes, backend, row.run)
+    click.echo(f"{row.question} {len(table)} rows of {len(cells)} cells")
+    click.echo(f"table: {path / 'table.csv.gz'}")
 
 
 if __name__ == "__main__":
