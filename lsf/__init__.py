@@ -13,18 +13,25 @@
     kept_too = careful.select(x_pool, y, budget=300)
     print(ole(x_pool, y), ole(x_pool[kept], y[kept]), ole(x_pool[kept_too], y[kept_too]))
 
+`DensityRatioFilter`, `RankSumFilter` and `TrimHerdFilter` choose a pool as a whole, next to trusted real data.
+
 Encoders are scikit-learn transformers: `EnergyFeatures`, `FlattenedPCA`, any callable, or
 `lsf.unet.UNetEncoder` (needs torch) for the bottleneck of a diffusers U-Net, which is the paper's.
 """
 
+from lsf.density_ratio import DensityRatioFilter, RankSumFilter
 from lsf.encoders import EnergyFeatures, FlattenedPCA, as_encoder
 from lsf.filter import LatentSpaceFilter
+from lsf.herding import TrimHerdFilter
 from lsf.pool import Pool, concat
 from lsf.probe import Probe
 from lsf.rules import Matched, Random, Rule, Threshold, Top
 
 __all__ = [
     "LatentSpaceFilter",
+    "DensityRatioFilter",
+    "RankSumFilter",
+    "TrimHerdFilter",
     "Pool",
     "concat",
     "Probe",

@@ -1,0 +1,195 @@
+"""Which part of a pool has the law of trusted real data?
+
+Trim, then herd, class by class. The trim drops what the pool cannot contain if it is real,
+
+    eps = max(0, sup_t [F_pool(t) - F_real(t)] - sqrt(pi/8) sqrt(1/m + 1/n)),
+
+the one-sided Smirnov distance less its mean where both laws are one. If the pool is (1 - eps') real + eps'
+anything else, the supremum of the laws is at most eps': a lower bound on how much of it is not real, and needs
+no model of what is wrong. It is taken of two numbers of a sample, minus its energy |z|^2 / d and the
+log-confidence of its label, both low where a sample is off; the larger eps counts. Of the n samples of a class
+eps (n - q), rounded down, are dropped, q its quota, those that `RankSumFilter` ranks worst: nothing where the
+pool is sound, and all but the best q where none of it is real.
+
+The herd is then chosen greedily among the rest, each pick x_i that which makes the energy distance of the
+kept set S to the trusted latents r of the class least,
+
+    E(S) = 2 mean |s - r| - mean |s - s'| - mean |r - r'|,
+    i = argmin mean_r |x_i - r| - sum_{s in S} |x_i - s| / (|S| + 1)
+
+(energy distance: Szekely and Rizzo, 2013; herding: Chen, Welling and Smola, UAI 2010). Distribution matching
+has the truth as its fixed point, where keeping the best does not. It matches what it is shown: with m trusted
+samples of a class, no more of the truth than m samples tell.
+
+Of the candidates n, trusted m and features d of a class: time n (m + q) d, memory 8 (BLOCK m + n d) bytes and
+a few vectors of n. The trusted side of every comparison is honest: energies leave out the sample itself, and
+confidences come from probes that have not seen it. Scores depend on the pool, as in `lsf.density_ratio`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from sklearn.base import BaseEstimator, clone
+
+from lsf import checks
+from lsf.blocks import BLOCK
+from lsf.density_ratio import RankSumFilter
+from lsf.filter import LatentSpaceFilter
+
+__all__ = ["TrimHerdFilter", "excess", "herd", "left_out_energies", "shares_of"]
+
+FOLDS = 5
+"""Parts of the trusted data, each scored by a probe on the others: a fifth, as `lsf.filter.held_out`."""
+
+
+class TrimHerdFilter(BaseEstimator):
+    """Drops what is certainly not real, and keeps of the rest what together is most like reality.
+
+    Parameters: `encoder`, `confidence_encoder`, `C` as in `RankSumFilter`; `trim=False` herds the whole pool.
+    The quota is always by class, in equal shares; what a class lacks is shared by the others.
+
+    Fitted: `encoder_`, `classes_`, `rank_sum_` (a `RankSumFilter`), `reference_` (energies and log-confidences
+    (m,) of the trusted data, each as if that sample had not been in fit).
+    """
+
+    def __init__(
+        self, encoder: Any = None, confidence_encoder: Any = None, C: float = 1.0, trim: bool = True
+    ) -> None:
+        self.encoder = encoder
+        self.confidence_encoder = confidence_encoder
+        self.C = C
+        self.trim = trim
+
+    def fit(self, x_real: Any, y_real: Any) -> TrimHerdFilter:
+        """As `RankSumFilter.fit`: trusted x_real (m, ...), y_real (m,); a fit that raises changes nothing."""
+        rank_sum = RankSumFilter(self.encoder, self.confidence_encoder, "class", self.C).fit(x_real, y_real)
+        z, y = rank_sum.ratio_.real_
+        reference = (
+            left_out_energies(z, y),
+            left_out_confidences(self.confidence_encoder, rank_sum.transform(x_real), y),
+        )
+        self.encoder_, self.classes_ = rank_sum.encoder_, rank_sum.classes_
+        self.rank_sum_, self.reference_ = rank_sum, reference
+        return self
+
+    def transform(self, x: Any) -> np.ndarray:
+        """Latents (n, d) of samples x (n, ...); NotFittedError before fit."""
+        checks.fitted(self, "classes_")
+        return self.rank_sum_.transform(x)
+
+    def contamination(self, x: Any, y: Any) -> np.ndarray:
+        """eps (C,) of each class of fit in the pool x (n, ...), y (n,), 0 where it is absent; errors as `select`."""
+        return self._contamination(*self._seen(x, y)[1:])
+
+    def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        """Sorted indices of `budget` samples of the pool x (n, ...), y (n,).
+
+        Nothing is drawn: rng is taken, as by every filter, and not used; ties go to the lower index. Raises
+        NotFittedError before fit; ValueError on NaN or infinite x or latents, unequal lengths, other features
+        than in fit, a label never seen in fit, or a budget out of range.
+        """
+        checks.fitted(self, "classes_")
+        number = checks.budget_for(budget, len(checks.finite("x", x)))
+        h, own, z, confidence = self._seen(x, y)
+        shares = shares_of(number, np.bincount(own, minlength=len(self.classes_)))
+        scores = eps = np.zeros(len(self.classes_))
+        if self.trim:
+            scores = self.rank_sum_._sum_of_ranks(confidence, h, self.classes_[own])
+            eps = self._contamination(own, z, confidence)
+        kept = []
+        for k in np.flatnonzero(shares):
+            among = np.flatnonzero(own == k)
+            if eps[k]:
+                among = best(scores, among, len(among) - int(eps[k] * (len(among) - shares[k])))
+            kept.append(among[herd(z[among], self._real(k)[0], int(shares[k]))])
+        return np.sort(np.concatenate(kept))
+
+    def _seen(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of a checked pool: latents (n, d), places of labels (n,), z (n, d) and log-confidences (n,)."""
+        checks.fitted(self, "classes_")
+        samples = checks.finite("x", x)
+        labels = checks.labels_for("y", y, len(samples), "x")
+        own = checks.known("y", labels, self.classes_)
+        h = self.transform(samples)
+        z = self.rank_sum_.ratio_.scale_(h, own)
+        return h, own, z, self.rank_sum_.confidence_.score_samples(h, labels)
+
+    def _contamination(self, own: np.ndarray, z: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+        eps = np.zeros(len(self.classes_))
+        for k in np.unique(own):
+            pool, (_, energy_real, confidence_real) = own == k, self._real(k)
+            by_energy = excess(-energy_real, -np.square(z[pool]).mean(axis=1))
+            eps[k] = max(by_energy, excess(confidence_real, confidence[pool]))
+        return eps
+
+    def _real(self, k: Any) -> tuple[np.ndarray, ...]:
+        """z (m_k, d), energies and log-confidences (m_k,) of the trusted data of class k."""
+        z, y = self.rank_sum_.ratio_.real_
+        return tuple(values[y == self.classes_[k]] for values in (z, *self.reference_))
+
+
+def best(scores: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
+    """The `count` highest of the scores at the sorted indices `among`, sorted; ties to the lower index."""
+    return np.sort(among[np.argsort(-scores[among], kind="stable")[:count]])
+
+
+def excess(real: np.ndarray, pool: np.ndarray) -> float:
+    """eps in [0, 1): how many more of the scores `pool` (n,) than of `real` (m,) are low; own derivation.
+
+    sqrt(pi/8) is the mean of the Rayleigh law P(> t) = exp(-2 t^2) of the one-sided Smirnov statistic.
+    """
+    m, n = len(real), len(pool)
+    at = np.sort(pool)
+    above = np.searchsorted(at, at, side="right") / n - np.searchsorted(np.sort(real), at, side="right") / m
+    return max(0.0, float(above.max()) - np.sqrt(np.pi / 8 * (1 / m + 1 / n)))
+
+
+def herd(x: np.ndarray, real: np.ndarray, count: int) -> np.ndarray:
+    """Positions of `count` rows of x (n, d) in the order picked, herded to the rows of `real` (m, d)."""
+    blocks = range(0, len(x), BLOCK)
+    # minus the objective's terms: distance to real, and the sum of distances to what has been picked
+    far = np.concatenate([cdist(x[start : start + BLOCK], real).mean(axis=1) for start in blocks])
+    spread, picked = np.zeros(len(x)), np.empty(count, dtype=np.int64)
+    for t in range(count):
+        i = picked[t] = np.argmin(far - spread / (t + 1))
+        far[i] = np.inf
+        spread += cdist(x[i : i + 1], x)[0]
+    return picked
+
+
+def left_out_energies(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Mean square (m,) of each row of z (m, d), had it been standardised by the others of its class; exact.
+
+    With m samples of mean 0 and variance 1, z^2 of the one left out is m z^2 / (m - 1 - z^2), at most m as
+    in `ClassScale`; own derivation.
+    """
+    m = (y[:, None] == np.unique(y)).sum(axis=0)[np.searchsorted(np.unique(y), y)][:, None]
+    square = np.square(z)
+    with np.errstate(divide="ignore"):
+        left_out = m * square / np.maximum(m - 1 - square, 0)
+    return np.minimum(left_out, m).mean(axis=1)
+
+
+def left_out_confidences(encoder: Any, h: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Log-confidence (m,) of each row of h (m, d) by a probe on the folds without it; folds cut every class."""
+    fold = np.empty(len(y), dtype=np.int64)
+    for c in np.unique(y):
+        fold[y == c] = np.arange((y == c).sum()) % FOLDS
+    scores = np.empty(len(y))
+    for k in np.unique(fold):
+        out = fold == k
+        probe = LatentSpaceFilter(None if encoder is None else clone(encoder)).fit(h[~out], y[~out])
+        scores[out] = probe.score_samples(h[out], y[out])
+    return scores
+
+
+def shares_of(budget: int, have: np.ndarray) -> np.ndarray:
+    """Shares (C,) of a budget <= sum(have), as equal as what classes have allows, the first ones larger by 1."""
+    level = bisect_right(range(budget + 1), budget, key=lambda share: np.minimum(have, share).sum()) - 1
+    shares = np.minimum(have, level)
+    shares[np.flatnonzero(have > level)[: budget - shares.sum()]] += 1
+    return shares
