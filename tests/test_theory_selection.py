@@ -9,6 +9,7 @@ from tests.tolerances import (
     BIAS_POOL,
     BIAS_QUANTILE,
     CONTROL,
+    EXPONENT_SHARP,
     FLOAT64,
     INTEGRAL,
     NEAR_LIMIT,
@@ -17,7 +18,18 @@ from tests.tolerances import (
     assert_asymptotic,
     close,
 )
-from theory.selection import _geometric, kept_minority_share, kept_moments, runaway, runaway_growth
+from theory.gaussian_loop import biased_accumulation
+from theory.selection import (
+    _geometric,
+    boundary_fraction,
+    kept_minority_share,
+    kept_moments,
+    kept_recursion,
+    neutral_fraction,
+    runaway,
+    runaway_growth,
+    top_beats_random,
+)
 from theory.subspaces import class_covariance, frames
 
 
@@ -150,6 +162,104 @@ def test_runaway_shapes():
     assert runaway(1.0, 0)[0].shape == (1,)
 
 
+def simulate_kept_fraction(shrink, fraction, generations, rng, size=4000):
+    """Top `fraction` of the whole growing pool of energies of two Gaussian coordinates."""
+
+    def energies(variance):
+        return variance * np.square(rng.standard_normal((size, 2))).sum(axis=1) / 2
+
+    pool, variance, shares = energies(1.0), [1.0], [1.0]
+    for _ in range(generations):
+        pool = np.append(pool, energies(shrink * variance[-1]))
+        keep = np.argsort(pool)[-round(fraction * len(pool)) :]
+        variance.append(pool[keep].mean())
+        shares.append((keep < size).mean())
+    return variance, shares
+
+
+@pytest.mark.parametrize(("shrink", "fraction"), [(0.6, 0.3), (0.8, 0.5), (1.2, 0.5)])
+def test_kept_recursion_against_simulation(shrink, fraction, rng):
+    """Controls: random choice's variance; the pool's share of real data."""
+    variances, shares = kept_recursion(shrink, fraction, 4)
+    found = np.array([simulate_kept_fraction(shrink, fraction, 4, rng) for _ in range(100)])
+    mean, error = found.mean(axis=0), found.std(axis=0, ddof=1) / 10
+    random = biased_accumulation(shrink, 4)
+    for k in range(1, 5):
+        slack = BIAS_POOL * variances[k]
+        assert abs(mean[0, k] - variances[k]) <= STANDARD_ERRORS * error[0, k] + slack
+        assert abs(mean[1, k] - shares[k]) <= STANDARD_ERRORS * error[1, k] + BIAS_POOL
+        assert abs(mean[0, k] - random[k]) > CONTROL * error[0, k] + slack
+    told = np.abs(mean[1] - 1 / np.arange(1, 6)) > CONTROL * error[1] + BIAS_POOL
+    assert told.any()
+
+
+def test_kept_recursion_joins_runaway_and_random_choice():
+    lam = np.array([0.4, 1.0, 1.5])
+    v, share = kept_recursion(lam, 1.0, 9)
+    assert close(v, biased_accumulation(lam, 9))
+    assert close(share, 1 / np.arange(1, 11))
+    v, share = kept_recursion(lam, 1 / 2, 1)  # the runaway keeps one block of two
+    assert close(v, runaway(lam, 1)[0])
+    assert close(share, runaway(lam, 1)[1])
+    assert not close(kept_recursion(lam, 1 / 2, 2)[0], runaway(lam, 2)[0], NEAR_LIMIT)
+    v, _ = kept_recursion(lam[:, None], [0.1, 0.5], 3)
+    assert v.shape == (3, 2, 4)
+    assert close(v[1, 1], kept_recursion(1.0, 0.5, 3)[0])
+    v, share = kept_recursion(1.0, 1e-200, 2)  # no underflow
+    assert close(v[1], 1 + 200 * np.log(10))
+    assert np.isfinite(share).all()
+
+
+def kl(v):
+    return (1 / v - 1 + np.log(v)) / 2
+
+
+@given(st.floats(0.2, 1.5), st.floats(0.01, 0.99), st.booleans())
+def test_top_beats_random_is_two_divergences(shrink, fraction, made):
+    scale = shrink if made else 1.0
+    v, w = kept_recursion(shrink, fraction, 6)[0], biased_accumulation(shrink, 6)
+    clear = np.abs(kl(scale * v) - kl(scale * w)) > INTEGRAL
+    found = top_beats_random(shrink, fraction, 6, made)
+    assert found.dtype == bool
+    assert (found == (kl(scale * v) < kl(scale * w)))[clear].all()
+    assert shrink <= 1 or not found.any()
+
+
+@pytest.mark.parametrize("made", [False, True])
+@pytest.mark.parametrize("generation", [1, 3, 10])
+def test_boundary_fraction(made, generation):
+    """Equal divergences there, top-N nearer above and further below; none without contraction."""
+    lam = np.array([0.3, 0.6, 0.9, 0.99])
+    q = np.asarray(boundary_fraction(lam, generation, made))
+    scale = lam if made else np.ones(4)
+    v, w = kept_recursion(lam, q, generation)[0][:, -1], biased_accumulation(lam, generation)[:, -1]
+    assert close(kl(scale * v), kl(scale * w), INTEGRAL)
+    assert (scale * v > 1).all()
+    above, below = (top_beats_random(lam, part, generation, made)[:, -1] for part in ((q + 1) / 2, q / 1.1))
+    assert above.all()
+    assert not below.any()
+    assert np.isnan(boundary_fraction([1.0, 1.3], generation, made)).all()
+    assert close(boundary_fraction(0.6, generation, made), q[1])
+
+
+def test_boundary_known_values():
+    assert as_printed(boundary_fraction(0.8, 5), "0.675")
+    assert as_printed(boundary_fraction(0.8, 5, made=True), "0.464")
+
+
+@pytest.mark.parametrize("shrink", [0.6, 0.8])
+def test_neutral_fraction(shrink):
+    """Late generations: variance still at the neutral part, a power of k up or down on either side."""
+    q = neutral_fraction(shrink)
+    assert close(shrink * (1 + np.log(1 / q)), 1)
+    v = kept_recursion(shrink, [0.8 * q, q, 1.2 * q], 400)[0]
+    slope = np.log(v[:, 400] / v[:, 200]) / np.log(2)
+    assert abs(slope[1]) < EXPONENT_SHARP
+    assert slope[0] > EXPONENT_SHARP
+    assert slope[2] < -EXPONENT_SHARP
+    assert np.isnan(neutral_fraction(1.1))
+
+
 def test_minority_share():
     assert as_printed(100 * kept_minority_share(0.5), "0.18")
     share = kept_minority_share(np.linspace(0.05, 1, 20))
@@ -170,6 +280,14 @@ def test_minority_share():
         (lambda: runaway(0.0, 5), "shrink"),
         (lambda: runaway(1.0, -1), "generations"),
         (lambda: runaway_growth(0.001), "shrink"),
+        (lambda: kept_recursion(1.0, 0.0, 5), "fraction"),
+        (lambda: kept_recursion(1.0, 1.1, 5), "fraction"),
+        (lambda: kept_recursion(0.0, 0.5, 5), "shrink"),
+        (lambda: kept_recursion(1.0, 0.5, -1), "generations"),
+        (lambda: top_beats_random(0.5, 2.0, 5), "fraction"),
+        (lambda: boundary_fraction(0.5, 0), "generation"),
+        (lambda: boundary_fraction(0.0, 1), "shrink"),
+        (lambda: neutral_fraction(0.0), "shrink"),
         (lambda: kept_minority_share(1.2), "fraction"),
         (lambda: kept_minority_share(0.5, weight=-0.1), "weight"),
         (lambda: kept_minority_share(0.5, minority_mean=np.nan), "minority_mean"),

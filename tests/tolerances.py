@@ -163,6 +163,11 @@ CENTRAL_DIFFERENCE = 1e-6  # a slope by central differences of step 1e-4, and of
 DDIM_1000 = 0.04  # what 1000 steps of DDIM still lack of a variance of .01, relative; less of larger ones
 __all__ += ["CENTRAL_DIFFERENCE", "DDIM_1000"]
 
+# of calibrated selection
+LINEAR_PROGRAM = 1e-6  # the solver's own feasibility, of features of size 1
+GRID = 1e-4  # a law on a grid of 0.02 standard deviations against the density
+__all__ += ["LINEAR_PROGRAM", "GRID"]
+
 # of the fitted two-subspace model
 BIAS_FITTED = 0.05  # of what it predicts from 200 samples a class in 8 or 12 dimensions: of order d/n
 __all__ += ["BIAS_FITTED"]

@@ -40,6 +40,7 @@ from scipy.optimize import linprog
 from scipy.special import ndtr, ndtri, rel_entr
 
 from theory.checks import Array, Real, bisect, finite, non_negative, plain, positive, whole
+from theory.projection import project
 
 __all__ = [
     "divergence",
@@ -92,13 +93,15 @@ class _Box(NamedTuple):
 
 
 def _box(pool: Any, features: Any, target: Any, slack: Any, fraction: Any) -> _Box:
-    p, phi = _law("pool", pool), finite("features", features)
+    p, phi = positive("pool", _law("pool", pool)), finite("features", features)
     phi = phi[:, None] if phi.ndim == 1 else phi
     if phi.ndim != 2 or len(phi) != len(p):
         raise ValueError(f"features has shape {phi.shape} but pool {p.shape}: give one row a letter")
     t, beta = np.atleast_1d(finite("target", target)), non_negative("slack", slack)
-    if t.shape != phi.shape[1:] or np.ndim(beta) > 1:
+    if t.shape != phi.shape[1:]:
         raise ValueError(f"target has shape {t.shape}: give one number for each of {phi.shape[1]} features")
+    if beta.shape not in ((), t.shape):
+        raise ValueError(f"slack has shape {beta.shape}: give one number for each of {len(t)} features")
     return _Box(p, phi - t, np.broadcast_to(beta, t.shape), 1 / _share(fraction))
 
 
@@ -148,46 +151,14 @@ def calibrate(pool: Any, features: Any, target: Any, slack: Any, fraction: Any) 
     if (np.abs(box.p @ box.phi) <= box.beta).all():
         return box.p
     scale = np.maximum(np.abs(box.phi).max(axis=0), np.finfo(float).tiny)
-    unit = box._replace(phi=box.phi / scale, beta=box.beta / scale)
-    q = _project(unit) if unit.cap > 1 else unit.p
-    off = np.append(np.abs(q @ unit.phi) - unit.beta, abs(q.sum() - 1))
+    phi, beta = box.phi / scale, box.beta / scale
+    q = project(box.p, phi, beta, box.cap) if box.cap > 1 else box.p
+    off = np.append(np.abs(q @ phi) - beta, abs(q.sum() - 1))
     if not (off <= 1e-9).all():
         raise ValueError(
             f"target is out of reach by {off.max()} of the features' range, or on its border: "
             "give a wider slack or a smaller fraction"
         )
-    return q
-
-
-def _project(box: _Box) -> Array:
-    """A primal-dual interior-point method: KL has a diagonal Hessian, so a step costs a system of 1 + 2J equations."""
-    p, phi, beta, cap = box
-    exact, wide = phi[:, beta == 0].T, phi[:, beta > 0].T
-    R = np.concatenate([np.ones((1, len(p))), exact, wide, -wide])  # mass and exact moments, then R q <= b
-    b = np.concatenate([[1.0], np.zeros(len(exact)), np.tile(beta[beta > 0], 2)])
-    boxed = np.arange(len(b)) > len(exact)
-    q, mu = p.copy(), 1.0
-    y, room = np.where(boxed, 1.0, 0.0), np.where(boxed, np.maximum(b - R @ q, 0.1), 1.0)
-    price = np.full(len(p), mu / (cap - 1))  # of the cap: price (cap p - q) = mu p
-    spare = (cap - 1) * p  # what the cap leaves, carried along: a difference would lose it
-    for _ in range(200):
-        D = 1 / q + price / spare
-        g = -np.log(q / p) - R.T @ y - mu * p / spare
-        E = np.where(boxed, room / np.where(boxed, y, 1.0), 0.0)
-        k = b - R @ q - np.where(boxed, mu / np.where(boxed, y, 1.0), 0.0)
-        dy = np.linalg.lstsq(R / D @ R.T + np.diag(E), R / D @ g - k, rcond=None)[0]
-        dq = (g - R.T @ dy) / D
-        dprice = (mu * p - price * spare + price * dq) / spare
-        droom = np.where(boxed, (mu - room * y - room * dy) / np.where(boxed, y, 1.0), 0.0)
-        held = np.concatenate([q, spare, price, room[boxed], y[boxed]])
-        moves = np.concatenate([dq, -dq, dprice, droom[boxed], dy[boxed]])
-        length = min(1.0, 0.99 / max(float((-moves / held).max()), 1e-300))
-        q, spare, y = q + length * dq, spare - length * dq, y + length * dy
-        price, room = price + length * dprice, room + length * droom
-        gap = float(price @ spare + room[boxed] @ y[boxed]) / (1 + boxed.sum())
-        if gap < 1e-15 and length > 0.9:
-            break
-        mu = max(gap * (0.1 if length > 0.9 else 0.5), 1e-16)
     return q
 
 
@@ -259,8 +230,8 @@ def calibrated_accumulation(shrink: Any, generations: int, slack: Any = 0.0) -> 
 def box_multiplier(alpha: Any, features: Any) -> Real:
     """z = Phi^{-1}(1 - alpha/(2J)): with beta = z e the truth is outside the box with probability at most alpha.
 
-    Bonferroni, for normal errors of any correlation. If the pool's own moments are to be inside when the pool is as good as the
-    truth, e^2 is the sum of both samples' squared errors.
+    Bonferroni, for normal errors of any correlation. For the pool's own moments to be inside when its rows are as good
+    as the truth's, e^2 must be the sum of both samples' squared errors.
 
     Raises
     ------
