@@ -610,6 +610,13 @@ CORRECTIONS = [
         "... and no moment outside the features is further from the truth's than the pool's is",
     ),
     theory(
+        "calibration-never-further",
+        "any clipped tilt",
+        OURS,
+        "Whatever moments m(kept) a clipped tilt theta leads to, the truth under the cap: "
+        "KL(truth|kept) <= KL(truth|pool) - KL(kept|pool) + theta . (m(kept) - m(truth))",
+    ),
+    theory(
         "calibration-keeps-real",
         "",
         OURS,

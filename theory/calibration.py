@@ -17,6 +17,10 @@ at 0, sum (r - q) log(q/p), is not negative at a minimum):
    so the expected share of the real rows that is kept is q_0 e^{KL(q||p)} at least; random choice keeps q_0.
 3. q = p iff p is in E. E is empty iff, for some theta, the mean of the top q_0 of theta . phi is below
    theta . t - beta . |theta|.
+4. ANY clipped tilt q = p min(1/q_0, e^{a + theta . phi}), whatever it aims at, and any r <= p/q_0:
+       KL(r || q) <= KL(r || p) - KL(q || p) + theta . (E_q phi - E_r phi),
+   as log(q/p) is a + theta . phi, less something where q is at its cap and r - q <= 0. A target that is off by less
+   than about half of the correction made does no harm: KL(q || p) ~ theta . V theta/2, V the pool's covariance.
 
 Loop (x in one dimension, phi = x^2, t = 1, a generator that multiplies the variance by lam, all generations pooled):
     v_k = clip(P_k, 1 - beta, 1 + beta),   P_k = (1 + lam sum_{j<k} v_j)/(k + 1);   random choice: v_k = P_k.
