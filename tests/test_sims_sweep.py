@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
+from threadpoolctl import threadpool_limits
 
 from sims import workers
 from sims.__main__ import main
@@ -67,7 +68,7 @@ def test_second_call_runs_nothing_and_gives_the_same(tmp_path: Path) -> None:
     whole = contents(tmp_path / "out")
     (tmp_path / "out" / "table.csv.gz").write_bytes(b"damaged")
     pd.testing.assert_frame_equal(swept(tmp_path / "out", cells), first)
-    assert [f.read_text() for f in tmp_path.glob("*-*")] == ["x"] * len(cells)
+    assert [f.read_text() for f in tmp_path.glob("*-*")] == [f"{os.getpid()}\n"] * len(cells)
     assert contents(tmp_path / "out") == whole
 
 
@@ -89,8 +90,11 @@ def test_control_another_order_of_cells_is_another_table(alone: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_workers_have_one_thread(processes: int, tmp_path: Path) -> None:
-    table = run_cells([Toy(s, takes=0.1) for s in range(4)], tmp_path / "out", processes, run=threads_of)
+def test_a_cell_has_one_thread(processes: int, tmp_path: Path) -> None:
+    """Even where the process has two, as the control has."""
+    with threadpool_limits(2):
+        table = run_cells([Toy(s) for s in range(4)], tmp_path / "out", processes, run=threads_of)
+        assert threads_of(Toy(0))[0]["threads"] == 2
     assert set(table["threads"]) == {1}
     assert (os.getpid() in set(table["process"])) == (processes == 1)
 
@@ -165,23 +169,35 @@ def kill_after(process: subprocess.Popen[bytes], file: Path, lines: int) -> None
     process.stderr.close()
 
 
+def alive(pid: int) -> bool:
+    """Is there such a process, and no mere zombie of one?"""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    command = Path(f"/proc/{pid}/cmdline")
+    return not command.exists() or command.read_bytes() != b""
+
+
 def test_killed_sweep_goes_on_and_repeats_no_finished_cell(tmp_path: Path) -> None:
     out, marks = tmp_path / "out", tmp_path / "marks"
     marks.mkdir()
     cells = [Toy(s, takes=0.02, marks=str(marks)) for s in range(100)]
     kill_after(start(out, marks), out / "cells.jsonl", 20)
+    workers_of_it = {int(line) for f in marks.iterdir() for line in f.read_text().split()}
     finished = (out / "cells.jsonl").read_bytes()
     finished = finished[: finished.rfind(b"\n") + 1]
     assert 20 <= finished.count(b"\n") < 100
     table = swept(out, cells, processes=2)
     assert (out / "cells.jsonl").read_bytes().startswith(finished)
     assert len(table) == 3 * 100
-    runs = {int(f.name.split("-")[1]): len(f.read_text()) for f in marks.iterdir()}
+    runs = {int(f.name.split("-")[1]): f.read_text().count("\n") for f in marks.iterdir()}
     assert set(runs) == set(range(100))
     again = {seed for seed, count in runs.items() if count > 1}
     lines = [json.loads(line)["cell"] for line in finished.splitlines()]
     seeds = dict(zip(cell_keys(cells), range(100), strict=True))
     assert again.isdisjoint(seeds[line] for line in lines)
+    assert not any(map(alive, workers_of_it)), "workers that the killed sweep left behind"
     swept(tmp_path / "whole", cells, processes=2)
     assert contents(out) == contents(tmp_path / "whole")
 
@@ -208,7 +224,7 @@ def test_line_cut_short_is_run_again(cut: int, alone: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda lines: [lines[0], lines[1].replace(b"7", b"8"), *lines[2:]],
+        lambda lines: [lines[0], lines[1].replace(b"[[0, ", b"[[1, "), *lines[2:]],
         lambda lines: [lines[0], lines[1][:40], *lines[2:]],
         lambda lines: [lines[0], b"{}", *lines[2:]],
         lambda lines: [lines[0], b"[1]", *lines[2:]],

@@ -18,7 +18,7 @@ class ToyWorld:
 
 @dataclass(frozen=True)
 class Toy:
-    """`marks`: a file that gets one byte whenever the cell is run; `fails`: it raises."""
+    """`marks`: a folder where the cell's file gets a line, the process, whenever it is run; `fails`: it raises."""
 
     seed: int
     policy: str = "SYN"
@@ -37,7 +37,7 @@ def run_toy(cell: Toy) -> list[dict[str, Any]]:
     time.sleep(cell.takes)
     if cell.marks:
         with Path(cell.marks, f"{cell.policy}-{cell.seed}").open("a") as file:
-            file.write("x")
+            file.write(f"{os.getpid()}\n")
     if cell.fails:
         raise KeyError("no such thing")
     rows = []
