@@ -9,6 +9,7 @@ from math import log, sqrt
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from paper_checks.claims import Claim
 from sims.record import RunFolder
@@ -76,9 +77,49 @@ def degradation(run: Run, policy: str, convention: str, timestep: int = 200) -> 
     return slope([v / real for v in values])
 
 
-def confidence_fall(run: Run, policy: str) -> float:
-    """Mean log-odds of generation 1 minus that of generation K."""
-    return run.value(policy, 1, "log_odds") - run.value(policy, run.last, "log_odds")
+def confidence_fall(run: Run, policy: str, convention: str = "fixed") -> float:
+    """Mean log-odds of generation 1 minus that of generation K, by the fixed probe or by re-trained ones."""
+    first, last = (run.of(policy, k) for k in (1, run.last))
+    if "re-trained" in convention:
+        return first["retrained_log_odds"] - last["retrained_log_odds"]
+    return first["metrics"]["log_odds"] - last["metrics"]["log_odds"]
+
+
+def tracking(run: Run, convention: str, timestep: int = 200) -> float:
+    """Fisher's z of the mean over k = 1..K of Spearman's correlation, across policies, of OLE_k and log distance.
+
+    Ranks within a generation are those of the changes since generation 0, which the policies share. Equal values share
+    their rank; a generation in which all are equal shows no order, and counts 0. A perfect 1 stands for half the step
+    of the mean below 1, 6 / (P (P^2 - 1) K) for P policies.
+    """
+    at = words(convention) | {"timestep": timestep}
+    policies = sorted({p for p, k in run.records if p is not None})
+    found = []
+    for k in range(1, run.last + 1):
+        ole = [ole_at(run.of(p, k)["metrics"]["ole"], **at) for p in policies]  # type: ignore[arg-type]
+        found.append(spearman(ole, [run.value(p, k, "log frechet") for p in policies]))
+    P = len(policies)
+    limit = 1 - 6 / (P * (P**2 - 1) * run.last)
+    return float(np.arctanh(np.clip(np.mean(found), -limit, limit)))
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float:
+    """Correlation of the ranks of `a` and `b`, equal values sharing theirs; 0 where all of one are equal."""
+    u, v = (stats.rankdata(x) - (len(x) + 1) / 2 for x in (a, b))
+    size = sqrt(float(u @ u) * float(v @ v))
+    return float(u @ v) / size if size else 0.0
+
+
+def spread(run: Run, policy: str) -> float:
+    """Standard deviation over k = 1..K of the log distance."""
+    return float(np.std([run.value(policy, k, "log frechet") for k in range(1, run.last + 1)], ddof=1))
+
+
+def gain_by_pool(run: Run) -> float:
+    """Slope, in log pool size, of log distance after a random choice minus after the filter's."""
+    rows = run.of("ACUR", run.last)["pools"]
+    gains = [log(row["random"]) - log(row["top"]) for row in rows]
+    return float(np.polyfit([log(row["n"]) for row in rows], gains, 1)[0])
 
 
 def growth(run: Run, policy: str, first: int = 1) -> float:
@@ -148,8 +189,9 @@ def u_shapes(runs: Sequence[Run], convention: str) -> list[float]:
 
 
 def rival_of(convention: str) -> str:
-    """The policy after "against"."""
-    return convention.rsplit("against ", 1)[-1]
+    """The policy after "against"; score extrapolation and self-correction work on ACUR's pool."""
+    rival = convention.rsplit("against ", 1)[-1]
+    return f"ACUR-{rival}" if rival in ("SIMS", "SC") else rival
 
 
 def metric_lead(claim: Claim) -> tuple[str, Callable[[Run], float]] | None:
@@ -163,6 +205,7 @@ def metric_lead(claim: Claim) -> tuple[str, Callable[[Run], float]] | None:
         "lsf-recall-near-acu": ("recall", "ACU-LSF", "ACU"),
         "syn-add-mitigates": ("log frechet", "SYN", "SYN-ADD"),
         "acur-near-acu": ("log frechet", "ACUR", "ACU"),
+        "sc-loses-recall": ("recall", "ACUR", "ACUR-SC"),
         "top-n-inflates": ("log variance_ratio", "ACU-LSF", "ACUR"),
         "top-n-narrows": ("log variance_ratio", "ACUR", "ACU-LSF"),
     }
@@ -176,7 +219,7 @@ def arm_statistic(claim: Claim) -> tuple[str, Callable[[Run, str], float]] | Non
     """For claims about one policy over the generations: that policy, and D as a function of a run and an arm."""
     table: dict[str, tuple[str, Callable[[Run, str], float]]] = {
         "latent-degrades": ("SYN", lambda run, arm: degradation(run, arm, claim.convention)),
-        "confidence-falls": ("SYN", confidence_fall),
+        "confidence-falls": ("SYN", lambda run, arm: confidence_fall(run, arm, claim.convention)),
         "syn-collapses": ("SYN", growth),
         "lsf-fid-stable": ("ACU-LSF", stability),
         "fine-tuning-harms": ("REAL", lambda run, arm: growth(run, arm, first=0)),
@@ -206,6 +249,9 @@ def statistics_of(claim: Claim, runs: Sequence[Run]) -> tuple[list[float], float
     others: dict[str, Callable[[Run], float]] = {
         "top-n-starves-classes": starved,
         "no-extra-cost": lambda run: cost_margin(run, claim.convention),
+        "degradation-tracks-collapse": lambda run: tracking(run, claim.convention),
+        "sims-unstable": lambda run: spread(run, "ACUR-SIMS") - spread(run, "ACUR"),
+        "bigger-pool-filters-better": gain_by_pool,
     }
     return [others[claim.id](run) for run in runs], 0.0
 
