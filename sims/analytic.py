@@ -11,7 +11,7 @@ the exact score.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from sklearn.mixture import GaussianMixture
 from lsf.checks import whole
 from lsf.pool import Pool
 from sims.exact_score import Diffused
+from sims.extrapolation import extrapolated
 from sims.laws import Laws
 from sims.mechanisms import NONE, Mechanisms
 from sims.seeds import stream
@@ -197,6 +198,15 @@ class ClassFit:
         p, m, S, tau = (np.stack(part) for part in zip(*parts, strict=True))
         fitted = Laws(self.truth.classes, p, m, S, self.truth.sphere, tau)
         return Model(fitted, self.sampled(fitted))
+
+    def extrapolated(self, base: Model, aux: Model, strength: float) -> Model:
+        """The model of score (1 + strength) s_base - strength s_aux, component by component."""
+        means, S = np.empty_like(base.fitted.means), np.empty_like(base.fitted.covariances)
+        for c, j in np.ndindex(base.fitted.weights.shape):
+            b, a = ((m.fitted.means[c, j], m.fitted.roots[c, j]) for m in (base, aux))
+            means[c, j], R = extrapolated(b, a, strength)
+            S[c, j] = R @ R.T
+        return Model(base.fitted, self.sampled(replace(base.fitted, means=means, covariances=S)))
 
     def sampled(self, fitted: Laws) -> Laws:
         """What fitted laws are sampled as: by a diffusion sampler of `score_steps`, then through the mechanisms."""

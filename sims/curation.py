@@ -9,6 +9,8 @@ the pool to train on. All keep to one budget N but ACU, which grows and is marke
   ACUR     a random N of everything so far
   ACU-LSF  the N of everything so far that the fitted filter is most confident of (the paper's)
   ACU-LSF-CLASS, -THRESHOLD, -MATCHED   the same filter under another rule of lsf.rules
+  ACUR-SIMS  ACUR's pool; what is trained on it is score extrapolation away from its synthetic part (`trained_by`)
+  ACUR-SC    ACUR's pool, synthetic samples moved to cluster centres of the real training data
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +23,12 @@ from sklearn.base import clone
 from lsf.filter import LatentSpaceFilter
 from lsf.pool import Pool, concat
 from lsf.rules import Matched, Rule, Threshold, Top
+from sims.rivals import ScoreExtrapolation, SelfCorrection
 
 __all__ = [
     "Policy",
     "POLICIES",
+    "RIVALS",
     "NAMES",
     "Real",
     "Syn",
@@ -35,6 +39,7 @@ __all__ = [
     "Filter",
     "AcuFilter",
     "policy",
+    "trained_by",
     "composition",
 ]
 
@@ -136,12 +141,14 @@ RULES: dict[str, Rule] = {
     "ACU-LSF-THRESHOLD": Threshold(shortfall="fill"),
     "ACU-LSF-MATCHED": Matched(shortfall="fill"),
 }
-NAMES = (*POLICIES, *(name for name in RULES if name not in POLICIES))
+RIVALS = ("ACUR-SIMS", "ACUR-SC")
+NAMES = (*POLICIES, *(name for name in RULES if name not in POLICIES), *RIVALS)
 """Every policy that can be asked for by name; POLICIES are those a preset runs unless told otherwise."""
 
 
 def policy(name: str, fitted: LatentSpaceFilter, train: Pool) -> Policy:
-    """The policy of that name; `fitted` is the paper's filter, `train` the real data for filters of other rules.
+    """The policy of that name; `fitted` is the paper's filter, `train` the real data for filters of other rules and
+    for the centres of self-correction.
 
     Raises ValueError on an unknown name, and lists those there are.
     """
@@ -151,6 +158,8 @@ def policy(name: str, fitted: LatentSpaceFilter, train: Pool) -> Policy:
         "SYN-ADD": SynAdd(),
         "ACU": Acu(),
         "ACUR": Acur(),
+        "ACUR-SIMS": Acur(),
+        "ACUR-SC": SelfCorrection(Acur(), train),
     }
     if name == "ACU-LSF":
         return AcuFilter(fitted)
@@ -159,6 +168,19 @@ def policy(name: str, fitted: LatentSpaceFilter, train: Pool) -> Policy:
     if name not in plain:
         raise ValueError(f"policy must be one of {', '.join(NAMES)}, found {name!r}")
     return plain[name]
+
+
+def trained_by(name: str, generator: Any) -> Any:
+    """What the policy of that name trains: the world's generator, or score extrapolation with it.
+
+    Raises ValueError, naming the policy, if the generator cannot do what the policy needs.
+    """
+    if name != "ACUR-SIMS":
+        return generator
+    try:
+        return ScoreExtrapolation(generator)
+    except ValueError as error:
+        raise ValueError(f"policy {name} cannot be run here: {error}") from error
 
 
 def composition(pool: Pool, classes: np.ndarray) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lsf.checks import known
 from lsf.pool import Pool
+from sims.extrapolation import extrapolated
 from sims.generator import Sampler
 
 __all__ = ["ClassGaussians", "GaussianSampler", "psd_root"]
@@ -59,6 +60,22 @@ class ClassGaussians:
         rows = [pool.x[pool.y == c] for c in classes]
         roots = [psd_root(self.shrink * self.covariance(x)) for x in rows]
         return GaussianSampler(classes, np.stack([self.mean(x) for x in rows]), np.stack(roots))
+
+    def extrapolated(self, base: GaussianSampler, aux: GaussianSampler, strength: float) -> GaussianSampler:
+        """The model of score (1 + strength) s_base - strength s_aux, class by class.
+
+        Raises ValueError if their classes differ, or a covariance is not of full rank.
+        """
+        if not np.array_equal(base.classes, aux.classes):
+            raise ValueError(
+                f"aux must have the classes of base, {base.classes.tolist()}, found {aux.classes.tolist()}"
+            )
+        laws = [
+            extrapolated((m_b, R_b), (m_a, R_a), strength)
+            for m_b, R_b, m_a, R_a in zip(base.means, base.roots, aux.means, aux.roots, strict=True)
+        ]
+        means, roots = (np.stack(part) for part in zip(*laws, strict=True))
+        return GaussianSampler(base.classes, means, roots)
 
     def mean(self, x: np.ndarray) -> np.ndarray:
         """Mean (d,) of the rows."""

@@ -53,6 +53,10 @@ class Instruments:
             "ole": self.oles(made),
         }
 
+    def distance(self, made: Pool) -> float:
+        """The Frechet distance of `measure` alone."""
+        return frechet_distance(self.features(self.reference.x), self.features(made.x))
+
     def floor(self, train: Pool, n: int) -> dict[str, Any]:
         """Every metric for real data: `n` of the training part against the reference, as if a generator had made them.
 

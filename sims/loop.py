@@ -13,14 +13,14 @@ are the random streams of each generation: policies are compared in pairs.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from lsf.pool import Pool, concat
-from sims import curation, progress
+from sims import curation, progress, refits
 from sims.generator import Sampler
 from sims.instruments import Instruments
 from sims.presets import Preset
@@ -59,12 +59,14 @@ def run(
     """Run, or resume, the policies of a preset with a seed; gives the run folder.
 
     `path` is the run folder (default `run_path`); generation-0 models lie beside it, in `generation-0/`. Raises
-    ValueError on an unknown policy, or a folder that holds something else, before anything is computed.
+    ValueError on a policy that is unknown or that the world's generator cannot follow, or a folder that holds something
+    else, before anything is computed.
     """
     policies = preset.policies if policies is None else tuple(policies)
     for name in policies:
         if name not in curation.NAMES:
             raise ValueError(f"policy must be one of {', '.join(curation.NAMES)}, found {name!r}")
+        curation.trained_by(name, preset.world.generator)
     built = preset.world.build(seed)
     settings = run_settings(preset, seed, built.train)
     path = run_path(preset, seed) if path is None else path
@@ -150,6 +152,7 @@ def follow(loop: Loop, name: str, sampler: Sampler) -> None:
     K = loop.preset.generations
     if [r["generation"] for r in loop.folder.of(name)] == list(range(K + 1)):
         return
+    loop = replace(loop, built=replace(loop.built, generator=curation.trained_by(name, loop.built.generator)))
     made, sampler = resume(loop, name, sampler)
     policy = curation.policy(name, loop.instruments.filter, loop.built.train)
     for k in range(len(made), K + 1):
@@ -181,6 +184,30 @@ def generation(
         "cost": cost(loop, pool, first=False),
         "samples": digest(new.x, new.y),
     }
-    if name.startswith(("ACUR", "ACU-LSF")):  # what would the filter keep of this very pool?
+    if name == "ACUR" or name.startswith("ACU-LSF"):  # what would the filter keep of this very pool?
         record["choices"] = loop.instruments.choices(concat(history), loop.preset.budget)
+    if loop.built.refits:
+        record |= refitted(loop, name, k, history, previous, pool, new)
     return sampler, new, record
+
+
+def refitted(
+    loop: Loop, name: str, k: int, history: list[Pool], previous: Sampler, pool: Pool, new: Pool
+) -> dict[str, Any]:
+    """Readings that train something anew: re-trained confidence of SYN and of its control REAL, and what ACUR's last
+    history gives by pool size."""
+    found: dict[str, Any] = {}
+    if name in ("REAL", "SYN"):
+        found["retrained_log_odds"] = refits.retrained_log_odds(loop.instruments.filter, pool, new)
+    if name == "ACUR" and k == loop.preset.generations:
+        found["pools"] = refits.pool_sizes(
+            history,
+            loop.built.generator,
+            loop.instruments.filter,
+            loop.instruments.distance,
+            previous,
+            loop.preset.budget,
+            loop.seed,
+            k,
+        )
+    return found

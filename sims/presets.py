@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sims.curation import POLICIES
+from sims.curation import POLICIES, RIVALS
 from sims.diffusion import Diffusion
 from sims.gaussian import ClassGaussians
 from sims.lowrank import ClassSubspaces, TwoSubspaces
@@ -44,6 +44,7 @@ GAUSSIAN = Preset(
     "gaussian",
     Subspaces(TwoSubspaces(dim=8, rank=2, angle=np.pi / 3, noise=0.3), ClassGaussians(), per_class=100),
     budget=200,
+    policies=(*POLICIES, *RIVALS),
     seeds=tuple(range(100)),
     checkpoints=False,
 )
@@ -53,6 +54,7 @@ LOW_RANK = Preset(
         TwoSubspaces(dim=32, rank=4, angle=np.pi / 3, noise=0.3), ClassSubspaces(rank=4), per_class=100
     ),
     budget=200,
+    policies=(*POLICIES, *RIVALS),
     seeds=tuple(range(100)),
     checkpoints=False,
 )

@@ -2,69 +2,80 @@
 
 SIMS  Alemohammad, Humayun, Agarwal, Collomosse and Baraniuk, "Self-improving diffusion models with synthetic data"
       (2024): away from a model of synthetic data. Scores s = (1 + w) s_base - w s_aux, the auxiliary model fitted to
-      the synthetic part of the pool. For Gaussian classes the extrapolated law is Gaussian in closed form, precisions
-      and precision-weighted means extrapolate alike.
+      the synthetic part of the pool. A generator that can extrapolate has a method for it (Gaussian classes: in closed
+      form, sims.extrapolation).
 SC    Gillman, Freeman, Aggarwal, Hsu, Luo, Tian and Sun, "Self-correcting self-consuming loops for generative model
       training" (ICML 2024), K-means form: synthetic samples move to the nearest of K real cluster centres of their
       class, x <- x + strength (centre - x).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn.cluster import KMeans
 
 from lsf.pool import Pool
-from sims.analytic import ClassFit, Model
-from sims.curation import Policy
-from sims.laws import Laws
+from sims.generator import Learner, Sampler
+from sims.turn import Policy
 
-__all__ = ["ScoreExtrapolation", "SelfCorrection", "extrapolated"]
+__all__ = ["Extrapolating", "ScoreExtrapolation", "SelfCorrection"]
+
+
+class Extrapolating(Learner, Protocol):
+    """A generator whose models' scores can be extrapolated."""
+
+    def extrapolated(self, base: Any, aux: Any, strength: float) -> Any:
+        """The model (a Sampler) of score (1 + strength) s_base - strength s_aux, from two models of `fit`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreExtrapolation:
-    """The generator of the SIMS arm: base model of the whole pool, auxiliary model of its synthetic part."""
+    """The generator of the SIMS arm: base model of the whole pool, auxiliary model of its synthetic part.
 
-    generator: ClassFit
+    Raises ValueError if `generator` cannot extrapolate, or `strength` is negative.
+    """
+
+    generator: Any
     strength: float = 0.5
 
     def __post_init__(self) -> None:
+        if not callable(getattr(self.generator, "extrapolated", None)):
+            raise ValueError(f"generator must be able to extrapolate, found {type(self.generator).__name__}")
         if not 0 <= self.strength < np.inf:
             raise ValueError(f"strength must be 0 or more, found {self.strength}")
 
-    def fit(self, pool: Pool, rng: np.random.Generator, start: Any = None) -> Model:
+    def fit(self, pool: Pool, rng: np.random.Generator, start: Any = None) -> Any:
         """The extrapolated model; on a pool without synthetic data it is the base model."""
         base = self.generator.fit(pool, rng, start)
-        made = pool.take(np.flatnonzero(pool.born > 0))
+        made = synthetic(pool)
         if not len(made):
             return base
-        aux = self.generator.fit(made, rng, start)
-        law = extrapolated(base.fitted, aux.fitted, self.strength)
-        return Model(base.fitted, self.generator.sampled(law))
+        return self.generator.extrapolated(base, self.generator.fit(made, rng, start), self.strength)
+
+    def restore(self, state: dict[str, np.ndarray]) -> Sampler:
+        """The model whose `state()` this is."""
+        return self.generator.restore(state)
+
+    @property
+    def sampling_steps(self) -> int:
+        """Network evaluations of a sample: both scores at every step."""
+        return 2 * getattr(self.generator, "sampling_steps", 0)
+
+    def evaluations(self, pool: Pool, first: bool) -> dict[str, int]:
+        """What both trainings cost."""
+        base = self.generator.evaluations(pool, first)
+        made = synthetic(pool)
+        aux = self.generator.evaluations(made, first) if len(made) else dict.fromkeys(base, 0)
+        return {cause: n + aux[cause] for cause, n in base.items()}
 
 
-def extrapolated(base: Laws, aux: Laws, w: float, least: float = 0.1) -> Laws:
-    """The law of score (1 + w) s_base - w s_aux, component by component.
-
-    Where the extrapolated precision falls below `least` of the base's (it is no law at all below 0) it is held there:
-    a variance grows at most 1 / least-fold.
-    """
-    means, S = np.empty_like(base.means), np.empty_like(base.covariances)
-    for c, j in np.ndindex(base.weights.shape):
-        R = base.roots[c, j]
-        # in coordinates where the base is standard: x = m_b + R z, aux precision R' S_a^-1 R
-        A = R.T @ np.linalg.solve(aux.covariances[c, j], R)
-        p, V = np.linalg.eigh((1 + w) * np.eye(len(R)) - w * A)
-        p = np.maximum(p, least)
-        shift = np.linalg.solve(R, aux.means[c, j] - base.means[c, j])
-        z = V @ ((V.T @ (-w * A @ shift)) / p)
-        means[c, j] = base.means[c, j] + R @ z
-        S[c, j] = (R @ V / p) @ (R @ V).T
-    return replace(base, means=means, covariances=S)
+def synthetic(pool: Pool) -> Pool:
+    """The samples that a model made."""
+    return pool.take(np.flatnonzero(np.asarray(pool.born) > 0))
 
 
 @dataclass(frozen=True, eq=False)

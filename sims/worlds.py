@@ -27,13 +27,15 @@ __all__ = ["World", "Built", "Digits", "Subspaces"]
 
 @dataclass(frozen=True)
 class Built:
-    """One seed's world: real pools, the generator, and the instruments for a generation-0 model."""
+    """One seed's world: real pools, the generator, and the instruments for a generation-0 model; `refits` where
+    training costs nothing, so that readings are taken that train something anew (sims.refits)."""
 
     train: Pool
     reference: Pool
     generator: Generator
     instruments: Callable[[Sampler], Instruments]
     notes: dict[str, Any] = field(default_factory=dict)
+    refits: bool = False
 
 
 class World(Protocol):
@@ -65,7 +67,7 @@ class Subspaces:
             return Instruments(lsf, Identity(), judge, coordinates, real["reference"], self.per_class)
 
         notes = {"feature_space": Identity().name, "judge_accuracy": judge.accuracy(real["reference"])}
-        return Built(real["train"], real["reference"], self.generator, instruments, notes)
+        return Built(real["train"], real["reference"], self.generator, instruments, notes, refits=True)
 
 
 def coordinates(x: np.ndarray, inputs: tuple[str, ...]) -> list[tuple[dict[str, Any], np.ndarray]]:
