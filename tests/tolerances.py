@@ -166,7 +166,10 @@ __all__ += ["CENTRAL_DIFFERENCE", "DDIM_1000"]
 # of calibrated selection
 LINEAR_PROGRAM = 1e-6  # the solver's own feasibility, of features of size 1
 GRID = 1e-4  # a law on a grid of 0.02 standard deviations against the density
-__all__ += ["LINEAR_PROGRAM", "GRID"]
+KEPT_VARIANCE = 0.01  # relative, of what 200 rows keep against the infinite sample
+KEPT_LAW = 0.3  # the least share that a hundred times as many generations takes off KL(truth|kept)
+KEPT_PART = 0.02  # relative, of 500 rows a class, noise .05, against the infinite sample without noise
+__all__ += ["LINEAR_PROGRAM", "GRID", "KEPT_VARIANCE", "KEPT_LAW", "KEPT_PART"]
 
 # of the fitted two-subspace model
 BIAS_FITTED = 0.05  # of what it predicts from 200 samples a class in 8 or 12 dimensions: of order d/n
