@@ -15,8 +15,17 @@ from paper_checks.simulated import QUARTER, kept_second_moments
 from paper_checks.statistics import FAILS, HOLDS, interval
 from paper_checks.verdicts import Evidence
 from sims.lowrank import ClassSubspaces, TwoSubspaces
-from tests.tolerances import CONTROL, KEEPS_TRUTH, STANDARD_ERRORS, Estimate, agrees_within_bias, estimate
+from tests.tolerances import (
+    CONTROL,
+    KEEPS_TRUTH,
+    KEPT_PART,
+    STANDARD_ERRORS,
+    Estimate,
+    agrees_within_bias,
+    estimate,
+)
 from theory import selection
+from theory.gaussian_loop import biased_accumulation
 
 
 def test_kept_moments(conclude: Callable[..., None], rng: np.random.Generator) -> None:
@@ -119,6 +128,71 @@ def test_runaway(
         Evidence(claim(name), "low-rank", verdict, ci.mean, (ci.low, ci.high), tuple(r.seed for r in rows))
     )
     assert smoke or verdict == HOLDS, f"{seen.mean(axis=0)} against {theory}"
+
+
+def kept_part(rule: Rule, shrink: float, part: float, rng: np.random.Generator) -> np.ndarray:
+    """(2, 3): variance along the own subspace and real share of what `rule` keeps, generations 1 to 3.
+
+    Two classes of 500 at noise .05, r = 2; the most confident `part` of the whole pool; each model fitted to it.
+    """
+    truth = TwoSubspaces(4, 2, QUARTER, 0.05)
+    U = truth.frames(rng)
+    history = [truth.draw(U, 500, rng)]
+    kept, found = history[0], []
+    for k in range(3):
+        model = ClassSubspaces(shrink=shrink, rank=2).fit(kept, rng)
+        history.append(Pool(model.sample(history[0].y, rng), history[0].y, k + 1))
+        pool = concat(history)
+        z = own_log_odds(pool.x, pool.y, U)
+        kept = pool.take(rule(z, pool.y, 2 * round(part * len(pool) / 2), rng=rng))
+        own = np.mean([np.square(kept.x[kept.y == c] @ U[c]).mean() for c in (0, 1)])
+        found.append((own / (1 + truth.noise**2), np.equal(kept.born, 0).mean()))
+    return np.transpose(found)
+
+
+MAP = ((0.6, 0.3), (0.6, 0.75), (0.9, 0.5))
+
+
+def test_kept_fraction_map(conclude: Callable[..., None], rng: np.random.Generator) -> None:
+    """Loops of 500 a class, noise .05, against the recursion, within a stated 2%; value: the worst relative deviation.
+
+    Control: random choice's variance, from which at least one cell's share of real data differs too.
+    """
+    worst, holds, told = 0.0, [], []
+    for lam, q in MAP:
+        mean, error = batched(lambda lam=lam, q=q: kept_part(Top("class"), lam, q, rng))  # type: ignore[misc]
+        value = np.array([a[1:] for a in selection.kept_recursion(lam, q, 3)])
+        random = np.array([biased_accumulation(lam, 3)[1:], 1 / np.arange(2.0, 5.0)])
+        slack = KEPT_PART * value
+        assert (np.abs(mean - random)[0] > CONTROL * error[0] + slack[0]).all(), "random choice was accepted"
+        told.append((np.abs(mean - random)[1] > CONTROL * error[1] + slack[1]).any())
+        holds.append((np.abs(mean - value) <= slack + STANDARD_ERRORS * error).all())
+        worst = max(worst, float((np.abs(mean - value) / value).max()))
+    assert any(told), "the control, the pool's share of real data, was accepted everywhere"
+    verdict = HOLDS if all(holds) else FAILS
+    conclude("kept-fraction-map [variance]", verdict, worst, world="low-rank")
+
+
+def test_kept_fraction_boundary(conclude: Callable[..., None], rng: np.random.Generator) -> None:
+    """Generation 3, lam = .6: top-N and random choice, a quarter of the way from the boundary to 1 and as far below.
+
+    KL per dimension from the mean variance; value: the boundary. Control: the two sides differ by 12 standard errors.
+    """
+    lam = 0.6
+    q = float(selection.boundary_fraction(lam, 3))
+    gaps = []
+    for part in (q + 0.25 * (1 - q), q - 0.25 * (1 - q)):
+        loss = []
+        for rule in (Top("class"), Random("class")):
+            drawn = batched(lambda rule=rule, part=part: kept_part(rule, lam, part, rng)[0, -1])  # type: ignore[misc]
+            v, error = (float(a) for a in drawn)
+            loss.append(Estimate((1 / v - 1 + np.log(v)) / 2, abs(1 - 1 / v) / (2 * v) * error))
+        gaps.append(Estimate(loss[1].mean - loss[0].mean, float(np.hypot(loss[0].error, loss[1].error))))
+    above, below = gaps
+    apart = above.mean - below.mean
+    assert apart > CONTROL * np.hypot(above.error, below.error), "no power"
+    holds = above.mean > STANDARD_ERRORS * above.error and below.mean < -STANDARD_ERRORS * below.error
+    conclude("kept-fraction-map [boundary]", HOLDS if holds else FAILS, q, world="low-rank")
 
 
 def own_log_odds(x: np.ndarray, y: np.ndarray, U: np.ndarray) -> np.ndarray:
