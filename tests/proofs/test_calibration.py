@@ -47,6 +47,19 @@ def test_clipped_tilt_is_stationary():
     assert refuted(slope.subs(u, sy.exp(-a - theta * phi)))
 
 
+def test_any_clipped_tilt():
+    """log(q/p) = a + theta phi - cut, cut >= 0 and 0 off the cap.
+
+    sum (r - q) log(q/p) = theta (m_r - m_q) - sum (r - q) cut, m the means of phi. Where cut > 0 q is at the cap, so r - q <= 0 and the last term, with its sign, is not negative.
+    """
+    r, q = law("r"), law("q")
+    a, phi, cut = sy.Symbol("a"), sy.symbols("phi_0:3"), sy.symbols("cut_0:3")
+    slope = sum((u - o) * (a + theta * f - c) for u, o, f, c in zip(r, q, phi, cut, strict=True))
+    moments = theta * sum((u - o) * f for u, o, f in zip(r, q, phi, strict=True))
+    assert is_zero(slope - moments + sum((u - o) * c for u, o, c in zip(r, q, cut, strict=True)))
+    assert refuted(slope - moments)
+
+
 def test_real_rows():
     """r = 1/m on m real rows, q_i = pi_i/N, p = 1/n: KL(r||p) - KL(r||q) = log(n/N) + mean log pi over the real rows.
 
