@@ -10,6 +10,7 @@ A line that a kill cut short is dropped and its cell run again; a line that was 
 
 import gzip
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -164,11 +165,23 @@ class Table:
         return pd.concat([own, measured], axis=1)
 
     def write(self) -> pd.DataFrame:
-        """The frame, once it is in table.csv.gz: numbers in full, and no date in the file."""
-        frame = self.frame()
-        with replacing(self.path / "table.csv.gz") as temporary:
-            temporary.write_bytes(gzip.compress(frame.to_csv(index=False).encode(), 6, mtime=0))
+        """The frame, once it is in table.csv.gz: numbers in full, and no date in the file.
+
+        A table that is there is of these very cells and this source, so only a damaged one is written again.
+        """
+        frame, file = self.frame(), self.path / "table.csv.gz"
+        if not intact(file):
+            with replacing(file) as temporary:
+                temporary.write_bytes(gzip.compress(frame.to_csv(index=False).encode(), 6, mtime=0))
         return frame
+
+
+def intact(file: Path) -> bool:
+    """Is it there, and what its own checksum says?"""
+    try:
+        return bool(gzip.decompress(file.read_bytes()))
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def encoded(key: str, rows: list[Row]) -> dict[str, Any]:
