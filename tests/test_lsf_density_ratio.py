@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -111,11 +112,13 @@ def test_regression_is_that_of_scikit_learn(rng: np.random.Generator) -> None:
     assert not close(regress(f, positive, weights, 0.6), expected, condition=100)
 
 
-def test_regression_survives_separation() -> None:
-    f = density_ratio.features(np.array([[-30.0], [-29.0], [29.0], [30.0]]))
-    w = regress(f, np.array([False, False, True, True]), np.ones(4), 1e6)
-    assert np.isfinite(w).all()
-    assert np.array_equal(w @ f > 0, [False, False, True, True])
+def test_regression_converges_where_whole_newton_steps_do_not() -> None:
+    """Separable data and hardly a penalty: without halving the loss runs to 5e9."""
+    f = density_ratio.features(np.array([[0.0], [2.0], [0.0], [-1.0], [0.0], [13.0], [5.0]]))
+    positive = np.array([0, 0, 0, 1, 0, 1, 0]) == 1
+    w, s = regress(f, positive, np.ones(7), 1e6), np.where(positive, 1, -1)
+    assert np.array_equal(w @ f > 0, positive)
+    assert close(w / 1e6, f @ (s * expit(-s * (w @ f))), condition=100)  # the gradient vanishes
 
 
 def test_score_is_the_log_density_ratio(rng: np.random.Generator) -> None:

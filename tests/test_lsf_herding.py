@@ -224,6 +224,26 @@ def test_contamination_is_a_lower_bound_that_tells_foul_from_sound(rng: np.rando
     assert _surely(eps[1.0] - eps[0.5])
 
 
+def test_contamination_is_the_larger_of_two(rng: np.random.Generator) -> None:
+    """Wrong labels of near classes are seen by confidence; a wrong spread in many features by energy."""
+    y_real, y = np.arange(200) % 2, np.arange(600) % 2
+    x_real, x = (
+        3 * t[:, None] * (np.arange(40) == 0) + rng.standard_normal((len(t), 40)) for t in (y_real, y)
+    )
+    fitted = TrimHerdFilter().fit(x_real, y_real)
+    larger = []
+    for pool, labels in ((x, np.where(np.arange(600) < 300, 1 - y, y)), (1.3 * x, y)):
+        z, confidence = fitted.rank_sum_.ratio_.scale_(pool, labels), fitted.rank_sum_.confidence_
+        own, own_real = labels == 1, y_real == 1
+        by_energy = excess(-fitted.reference_[0][own_real], -np.square(z[own]).mean(axis=1))
+        by_confidence = excess(
+            fitted.reference_[1][own_real], confidence.score_samples(pool[own], labels[own])
+        )
+        assert close(fitted.contamination(pool, labels)[1], max(by_energy, by_confidence))
+        larger.append(bool(by_confidence > by_energy))
+    assert larger == [True, False]
+
+
 def test_wrong_labels_are_dropped(rng: np.random.Generator) -> None:
     """Half of the labels are wrong: none is kept, by confidence, though the pool as a whole has reality's law."""
     x_real, y_real, x, y, *_ = next(_worlds(rng, 0.0))
