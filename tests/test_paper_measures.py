@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from paper_checks.claims import CLAIMS, IMAGES, LOOPS, Claim, claim
-from paper_checks.measures import Run, between_seeds, statistics_of, u_shapes
+from paper_checks.measures import Run, between_seeds, spearman, statistics_of, u_shapes
 from paper_checks.statistics import (
     FAILS,
     HOLDS,
@@ -20,12 +20,13 @@ from paper_checks.statistics import (
 from paper_checks.verdicts import (
     evidence_from_runs,
 )
-from sims.curation import POLICIES
+from sims.curation import POLICIES, RIVALS
 from tests.tolerances import CONTROL, STANDARD_ERRORS, close
 
 # --- records in which a claim is clearly true, and clearly false ---
 
 K, N = 5, 200
+SIZES = (300, 400, 800)
 TIMESTEPS = (10, 100, 200, 300, 500, 700, 900)
 Tweak = Callable[[dict[str, Any], str | None, int], None]
 """Changes the record of a policy and generation; "floor" stands for the policy of the floor."""
@@ -61,7 +62,14 @@ def neutral(world: str, policy: str | None, k: int) -> dict[str, Any]:
     if policy in ("ACUR", "ACU-LSF"):
         pool = {**made_of, "n": 100}
         record["choices"] = {"pool": pool, "global": dict(made_of), "class": dict(made_of)}
+    if world not in IMAGES:
+        record |= {"retrained_log_odds": 1.0, "pools": [{"n": n, "random": 1.0, "top": 1.0} for n in SIZES]}
     return record
+
+
+def policies_of(world: str) -> tuple[str, ...]:
+    """What runs there."""
+    return POLICIES if world in IMAGES else (*POLICIES, *RIVALS)
 
 
 def shaken(value: Any, rng: np.random.Generator) -> Any:
@@ -81,7 +89,7 @@ def synthetic(world: str, tweak: Tweak, rng: np.random.Generator, seeds: int = 5
         tweak(out, policy, k)
         return shaken(out, rng)
 
-    places = [(None, 0), *((p, k) for p in POLICIES for k in range(1, K + 1))]
+    places = [(None, 0), *((p, k) for p in policies_of(world) for k in range(1, K + 1))]
     return [
         Run(s, record("floor", 0)["metrics"], {place: record(*place) for place in places})
         for s in range(seeds)
@@ -185,17 +193,63 @@ def costs(convention: str, sign: int) -> Tweak:
     return tweak
 
 
+def retrained(sign: int) -> Tweak:
+    """Re-trained confidence of SYN falls (or rises); the fixed probe says the opposite."""
+
+    def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
+        if policy == "SYN":
+            record["retrained_log_odds"] = 9.0 - sign * k
+            record["metrics"]["log_odds"] = 9.0 + sign * k
+
+    return tweak
+
+
+def tracks(sign: int) -> Tweak:
+    """Across policies OLEn goes with the distance (or against it); over generations, and in raw OLE, the opposite."""
+
+    def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
+        place = policies_of("gaussian").index(policy) if policy not in (None, "floor") else 0
+        record["metrics"]["frechet"] = float(np.exp(0.3 * place + 3.0 * k))
+        for row in record["metrics"]["ole"]:
+            row["normalised"] = 0.5 + sign * (0.02 * place - 0.05 * k)
+            row["raw"] = 10.0 - sign * place
+
+    return tweak
+
+
+def gains(sign: int) -> Tweak:
+    """The filter's choice is ever better (or worse) with the pool, for ACUR at the end; elsewhere the opposite."""
+
+    def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
+        meant = (policy, k) == ("ACUR", K)
+        for row in record.get("pools", ()):
+            row["top"] = float(row["n"] ** (-0.5 * (sign if meant else -sign)))
+
+    return tweak
+
+
+def swings(unsteady: str, steady: str) -> Tweak:
+    """One policy's distance goes up and down; the other's is as large, and still."""
+    up_and_down: Callable[[int], float] = lambda k: 3.0 if k % 2 else 1.0  # noqa: E731
+    return metric("frechet", **{unsteady.replace("-", "_"): up_and_down, steady.replace("-", "_"): 3.0})
+
+
 def worlds_of(row: Claim) -> tuple[Tweak, Tweak]:
     """A loop in which the claim is clearly true, one in which it is clearly false."""
     c = row.convention
-    rival = c.rsplit("against ", 1)[-1]
+    rival = c.rsplit("against ", 1)[-1].replace("SIMS", "ACUR-SIMS").replace("SC", "ACUR-SC")
     table: dict[str, Callable[[], tuple[Tweak, Tweak]]] = {
         "latent-degrades": lambda: (degrades(c, 1), degrades(c, -1)),
         "ole-u-shape": lambda: (bends(c, 1), bends(c, -1)),
         "confidence-falls": lambda: (
-            metric("log_odds", SYN=lambda k: 9.0 - k),
-            metric("log_odds", SYN=lambda k: 1.0 + k),
+            (retrained(1), retrained(-1))
+            if "re-trained" in c
+            else (metric("log_odds", SYN=lambda k: 9.0 - k), metric("log_odds", SYN=lambda k: 1.0 + k))
         ),
+        "degradation-tracks-collapse": lambda: (tracks(1), tracks(-1)),
+        "bigger-pool-filters-better": lambda: (gains(1), gains(-1)),
+        "sims-unstable": lambda: (swings("ACUR-SIMS", "ACUR"), swings("ACUR", "ACUR-SIMS")),
+        "sc-loses-recall": lambda: against("recall", "ACUR", "ACUR-SC", 0.9, 0.5),
         "filter-keeps-real": lambda: (keeps(c, 1), keeps(c, -1)),
         "lsf-best-fid": lambda: against("frechet", rival, "ACU-LSF", 2.0, 1.0),
         "lsf-fid-stable": lambda: trend("frechet", "ACU-LSF", -0.2),
@@ -291,6 +345,25 @@ def test_statistics_by_hand(rng: np.random.Generator) -> None:
         assert close(statistics_of(claim(name), [one])[0], [D])
 
 
+def test_statistics_of_the_rivals_by_hand(rng: np.random.Generator) -> None:
+    (one,) = synthetic("gaussian", lambda *_: None, rng, seeds=1)
+    for k, value in enumerate((1.0, 2.0, 4.0, 8.0, 16.0), start=1):
+        one.records["ACUR-SIMS", k]["metrics"]["frechet"] = value
+        one.records["ACUR", k]["metrics"]["frechet"] = 3.0
+    one.records["ACU-LSF", K]["metrics"]["frechet"] = 3.0
+    one.records["ACUR-SC", K]["metrics"]["frechet"] = 5.0
+    rows = [{"n": 300, "random": 2.0, "top": 1.0}, {"n": 400, "random": 2.0, "top": 4.0}]
+    one.records["ACUR", K]["pools"] = rows
+    by_hand = {
+        "sims-unstable": log(2) * 2.5**0.5,  # of 0, 1, 2, 3, 4: the s.d. is sqrt 2.5
+        "lsf-best-fid [against SIMS]": log(16 / 3),
+        "lsf-best-fid [against SC]": log(5 / 3),
+        "bigger-pool-filters-better": -2 * log(2) / log(4 / 3),
+    }
+    for name, D in by_hand.items():
+        assert close(statistics_of(claim(name), [one])[0], [D])
+
+
 def test_missing_convention_is_an_error_not_another_row(rng: np.random.Generator) -> None:
     runs = synthetic("digits-weak", lambda *_: None, rng)
     for r in runs:
@@ -299,6 +372,49 @@ def test_missing_convention_is_an_error_not_another_row(rng: np.random.Generator
         ]
     with pytest.raises(ValueError, match="0 rows of latents have the convention"):
         statistics_of(claim("latent-degrades [raw]"), runs)
+
+
+# --- tracking is of policies, not of time ---
+
+TRACKS = "degradation-tracks-collapse [normalised]"
+
+
+def test_spearman_by_hand() -> None:
+    assert close(spearman([1.0, 5.0, 9.0], [2.0, 3.0, 8.0]), 1.0)
+    assert close(spearman([1.0, 5.0, 9.0], [8.0, 3.0, 2.0]), -1.0)
+    assert close(spearman([1.0, 1.0, 2.0], [1.0, 2.0, 3.0]), 0.75**0.5)  # ranks 1.5, 1.5, 3
+    assert close(spearman([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]), 0.0)  # no order, no evidence
+    assert not close(spearman([1.0, 5.0, 90.0], [2.0, 8.0, 3.0]), np.corrcoef([1, 5, 90], [2, 8, 3])[0, 1])
+
+
+def test_perfect_order_is_the_largest_finite_value(rng: np.random.Generator) -> None:
+    """Eight policies, five generations: the mean correlation moves in steps of 12 / (8 * 63 * 5)."""
+    found = statistics_of(claim(TRACKS), synthetic("gaussian", tracks(1), rng))[0]
+    assert close(found, [float(np.arctanh(1 - 6 / (8 * 63 * 5)))] * 5)
+
+
+def test_control_trends_that_all_policies_share_are_no_tracking(rng: np.random.Generator) -> None:
+    """OLEn and distance rise together over the generations, as they would by chance across policies; correlation over
+    the generations would call it perfect."""
+
+    def rises(record: dict[str, Any], policy: str | None, k: int) -> None:
+        if policy != "floor":
+            record["metrics"]["frechet"] = float(np.exp(k))
+            record["metrics"]["ole"][0]["normalised"] = 0.2 + 0.1 * k
+
+    runs = synthetic("gaussian", rises, rng, seeds=100)
+    D = np.array(statistics_of(claim(TRACKS), runs)[0])
+    assert abs(D.mean()) < STANDARD_ERRORS * D.std() / 10
+    over_time = [
+        spearman(
+            [r.value("SYN", k, "frechet") for k in range(K + 1)],
+            [r.of("SYN", k)["metrics"]["ole"][0]["normalised"] for k in range(K + 1)],
+        )
+        for r in runs
+    ]
+    assert close(over_time, [1.0] * 100)
+    true = statistics_of(claim(TRACKS), synthetic("gaussian", tracks(1), rng, seeds=100))[0]
+    assert np.mean(true) > CONTROL * D.std() / 10  # control: what does track is seen
 
 
 # --- the U-shape's minimum is not chosen on the curve it is judged by ---

@@ -11,7 +11,7 @@ from lsf.filter import LatentSpaceFilter
 from lsf.pool import Pool, concat
 from lsf.rules import Matched, Top
 from sims import curation
-from sims.curation import NAMES, POLICIES, RULES, AcuFilter, SynAdd, composition, draw, policy
+from sims.curation import POLICIES, RULES, AcuFilter, SynAdd, composition, draw, policy
 from sims.seeds import stream, torch_seed
 from tests.tolerances import assert_exact
 
@@ -256,7 +256,7 @@ def test_every_policy_of_the_list_exists(pools: list[Pool], fitted: LatentSpaceF
     assert len(kinds) == len(POLICIES) == len(set(POLICIES))
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - set(POLICIES)))
+@pytest.mark.parametrize("name", sorted(set(RULES) - set(POLICIES)))
 def test_the_filter_runs_under_every_rule(
     name: str, pools: list[Pool], fitted: LatentSpaceFilter, rng: np.random.Generator
 ) -> None:
