@@ -50,7 +50,8 @@ def test_clipped_tilt_is_stationary():
 def test_any_clipped_tilt():
     """log(q/p) = a + theta phi - cut, cut >= 0 and 0 off the cap.
 
-    sum (r - q) log(q/p) = theta (m_r - m_q) - sum (r - q) cut, m the means of phi. Where cut > 0 q is at the cap, so r - q <= 0 and the last term, with its sign, is not negative.
+    sum (r - q) log(q/p) = theta (m_r - m_q) - sum (r - q) cut, m the means of phi. Where cut > 0 q is at the cap: there
+    r - q <= 0 and the last term, with its sign, is not negative.
     """
     r, q = law("r"), law("q")
     a, phi, cut = sy.Symbol("a"), sy.symbols("phi_0:3"), sy.symbols("cut_0:3")
