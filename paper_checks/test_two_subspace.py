@@ -40,7 +40,7 @@ MECHANISMS = {
 }
 SYN = ("Bayes confidence", "fixed-probe confidence", "raw OLE", "normalised OLE")
 UNMOVED = {("contraction", "Bayes confidence"), ("contraction", "normalised OLE")}
-"""What a mechanism does not move: there, as without any, the control is a model with a fourth more noise."""
+"""What a mechanism does not move: there, as without any, the control is a model with half as much noise again."""
 GENERATIONS = {"SYN": 5, "ACU-LSF-CLASS": 4}
 
 Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -98,7 +98,7 @@ def syn(cells: Sequence[Cell], moved: np.ndarray) -> Triple:
     observed, models, Qs = zip(*map(of_syn, cells), strict=True)
     n = cells[0].n // 2
     predicted = np.stack([said(now, Qs, n) for now in zip(*models, strict=True)], axis=1)
-    wrong = said([replace(path[-1], noise=1.25 * path[-1].noise) for path in models], Qs, n)
+    wrong = said([replace(path[-1], noise=1.5 * path[-1].noise) for path in models], Qs, n)
     return np.array(observed), predicted, np.where(moved, predicted[:, 0], wrong)[:, None]
 
 

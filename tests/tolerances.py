@@ -173,4 +173,7 @@ __all__ += ["LINEAR_PROGRAM", "GRID", "KEPT_VARIANCE", "KEPT_LAW", "KEPT_PART"]
 
 # of the fitted two-subspace model
 BIAS_FITTED = 0.05  # of what it predicts from 200 samples a class in 8 or 12 dimensions: of order d/n
-__all__ += ["BIAS_FITTED"]
+FITTED = 0.01  # its own bias at d = 40, n = 80, noise .5: spiked-model corrections are asymptotic
+JACKKNIFE = 0.2  # standard errors by jackknife against the scatter of 150 samples
+TAIL = 1e-10  # a tail probability by contour against closed forms, absolute
+__all__ += ["BIAS_FITTED", "FITTED", "JACKKNIFE", "TAIL"]
