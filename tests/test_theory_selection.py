@@ -215,6 +215,7 @@ def kl(v):
 
 
 @given(st.floats(0.2, 1.5), st.floats(0.01, 0.99), st.booleans())
+@settings(max_examples=40)
 def test_top_beats_random_is_two_divergences(shrink, fraction, made):
     scale = shrink if made else 1.0
     v, w = kept_recursion(shrink, fraction, 6)[0], biased_accumulation(shrink, 6)
@@ -226,7 +227,7 @@ def test_top_beats_random_is_two_divergences(shrink, fraction, made):
 
 
 @pytest.mark.parametrize("made", [False, True])
-@pytest.mark.parametrize("generation", [1, 3, 10])
+@pytest.mark.parametrize("generation", [1, 2, 6])
 def test_boundary_fraction(made, generation):
     """Equal divergences there, top-N nearer above and further below; none without contraction."""
     lam = np.array([0.3, 0.6, 0.9, 0.99])

@@ -198,7 +198,7 @@ def boundary_fraction(shrink: Any, generation: int, made: bool = False) -> Real:
         return np.where(v > 1, _divergence(np.maximum(v, 1)) - _divergence(w), -1.0)
 
     low = np.full(lam.shape, -600.0)
-    log_q = bisect(surplus, low, np.zeros_like(low), steps=80)
+    log_q = bisect(surplus, low, np.zeros_like(low), steps=56)
     return plain(np.where((lam < 1) & (surplus(low) > 0), np.exp(log_q), np.nan))
 
 
