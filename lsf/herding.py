@@ -40,7 +40,7 @@ from lsf.blocks import BLOCK
 from lsf.density_ratio import RankSumFilter
 from lsf.filter import LatentSpaceFilter
 
-__all__ = ["TrimHerdFilter", "excess", "herd", "left_out_energies", "shares_of"]
+__all__ = ["TrimHerdFilter", "excess", "herd", "mean_distance", "left_out_energies", "shares_of"]
 
 FOLDS = 5
 """Parts of the trusted data, each scored by a probe on the others: a fifth, as `lsf.filter.held_out`."""
@@ -105,7 +105,8 @@ class TrimHerdFilter(BaseEstimator):
             among = np.flatnonzero(own == k)
             if eps[k]:
                 among = best(scores, among, len(among) - int(eps[k] * (len(among) - shares[k])))
-            kept.append(among[herd(z[among], self._real(k)[0], int(shares[k]))])
+            far = mean_distance(z[among], self._real(k)[0])
+            kept.append(among[herd(z[among], far, int(shares[k]))])
         return np.sort(np.concatenate(kept))
 
     def _seen(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -148,12 +149,15 @@ def excess(real: np.ndarray, pool: np.ndarray) -> float:
     return max(0.0, float(above.max()) - np.sqrt(np.pi / 8 * (1 / m + 1 / n)))
 
 
-def herd(x: np.ndarray, real: np.ndarray, count: int) -> np.ndarray:
-    """Positions of `count` rows of x (n, d) in the order picked, herded to the rows of `real` (m, d)."""
+def mean_distance(x: np.ndarray, to: np.ndarray) -> np.ndarray:
+    """Mean distance (n,) of each row of x (n, d) to the rows of `to` (m, d), in blocks of rows."""
     blocks = range(0, len(x), BLOCK)
-    # minus the objective's terms: distance to real, and the sum of distances to what has been picked
-    far = np.concatenate([cdist(x[start : start + BLOCK], real).mean(axis=1) for start in blocks])
-    spread, picked = np.zeros(len(x)), np.empty(count, dtype=np.int64)
+    return np.concatenate([cdist(x[start : start + BLOCK], to).mean(axis=1) for start in blocks])
+
+
+def herd(x: np.ndarray, far: np.ndarray, count: int) -> np.ndarray:
+    """Positions of `count` rows of x (n, d) in the order picked, herded to a law that row i is far_i (n,) away from."""
+    far, spread, picked = far.copy(), np.zeros(len(x)), np.empty(count, dtype=np.int64)
     for t in range(count):
         i = picked[t] = np.argmin(far - spread / (t + 1))
         far[i] = np.inf

@@ -16,7 +16,6 @@ import numpy as np
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from lsf.calibrated import CalibratedFilter
 from lsf.checks import whole
 from lsf.density_ratio import DensityRatioFilter, RankSumFilter
 from lsf.encoders import EnergyFeatures
@@ -25,6 +24,7 @@ from lsf.herding import TrimHerdFilter
 from lsf.ole import nuclear_norms
 from lsf.pool import Pool
 from lsf.rules import Matched, Random, Threshold, Top
+from lsf.shrunk_herding import ShrunkHerdFilter
 from sims.analytic import ClassFit, Model, World
 from sims.curation import Acu, AcuFilter, Acur, Oracle, Policy, Real, Syn, SynAdd, composition
 from sims.distances import aligned_cosine, law_measures
@@ -60,7 +60,7 @@ FILTERS: dict[str, Callable[["Lab"], Any]] = {
     "ACU-RANKSUM": lambda lab: RankSumFilter(lab.latents, confidence_encoder=lab.probed),
     "ACU-RANKSUM-CLASS": lambda lab: RankSumFilter(lab.latents, confidence_encoder=lab.probed, quota="class"),
     "ACU-HERD": lambda lab: TrimHerdFilter(lab.latents, confidence_encoder=lab.probed),
-    "ACU-CALIBRATED": lambda lab: CalibratedFilter(lab.latents, shortfall="fill"),
+    "ACU-SHRUNK": lambda lab: ShrunkHerdFilter(lab.latents),
 }
 """Policies that accumulate and filter, by name."""
 PLAIN = ("REAL", "SYN", "SYN-ADD", "ACU", "ACUR", "ACUR-SIMS", "ACUR-SC", "ORACLE")
@@ -101,8 +101,8 @@ class Cell:
         C, least = self.world.classes, self.world.least
         if whole("n", self.n) // C < least:
             raise ValueError(f"n must be at least {C * least}: {least} samples of each class, found {self.n}")
-        if whole("trusted", self.trusted) < self.world.dim + 2:
-            raise ValueError(f"trusted must be at least dim + 2 = {self.world.dim + 2}, found {self.trusted}")
+        if whole("trusted", self.trusted) < max(10, self.world.rank):
+            raise ValueError(f"trusted must be at least {max(10, self.world.rank)}, found {self.trusted}")
         if self.kept is not None and not (0 < self.kept <= 1 and self.kept * 2 * self.n >= C * least):
             raise ValueError(f"kept must be a share in (0, 1] that a fit can live on, found {self.kept}")
         if self.policy == "SYN-ADD" and round(0.7 * self.n) // C < least:
@@ -111,7 +111,7 @@ class Cell:
             raise ValueError(
                 "ACUR-SIMS needs minority 0: the extrapolated score of a mixture is no mixture's"
             )
-        if C < 2 and self.policy in FILTERS and self.policy not in ("ACU-CALIBRATED", "ACU-RATIO"):
+        if C < 2 and self.policy in FILTERS and self.policy not in ("ACU-SHRUNK", "ACU-RATIO"):
             raise ValueError(f"policy {self.policy} needs two classes: its probe tells them apart")
 
 

@@ -66,9 +66,10 @@ RULES = (
     "ACU-RATIO-CLASS",
     "ACU-RANKSUM-CLASS",
     "ACU-HERD",
-    "ACU-CALIBRATED",
+    "ACU-SHRUNK",
 )
 """Equal budgets, one pool: random choice first."""
+LEANING = ("ACUR", "ACU-RANKSUM-CLASS", "ACU-HERD", "ACU-SHRUNK")
 PAPER = ("SYN", "SYN-ADD", "ACU", "ACUR", "ACU-LSF")
 OTHERS = ("SYN", "SYN-ADD", "ACU", "ACUR-SIMS", "ACUR-SC", "ORACLE")
 
@@ -90,6 +91,23 @@ def leakage_size(smoke: bool) -> list[Cell]:
             measures=("alignment",),
         )
         for n, e, s in product(sizes, leaks, seeds(smoke))
+    ]
+
+
+def trusted_size(smoke: bool) -> list[Cell]:
+    """Map (d), second part: how many trusted samples of a class the rules that lean on them need."""
+    sizes = (20, 100) if smoke else (20, 40, 100, 400)
+    return [
+        Cell(
+            *SITUATIONS[name][:1],
+            policy,
+            s,
+            SITUATIONS[name][1],
+            generations=2 if smoke else 6,
+            trusted=m,
+            measures=LAWS,
+        )
+        for name, m, policy, s in product(("sound", "contraction"), sizes, LEANING, seeds(smoke, 50))
     ]
 
 
@@ -153,7 +171,7 @@ TIMESTEPS = (5, 20, 50, 80, 120, 160, 220, 300, 400, 500, 650, 800)
 
 def timesteps(smoke: bool) -> list[Cell]:
     """Map (g): the exact-score world under SYN, mechanism by mechanism."""
-    world = World(dim=32, rank=4, noise=0.1, fit="ppca", score_steps=1000, timestep=100)
+    world = World(dim=32, rank=4, noise=0.1, fit="ppca", known_mean=True, score_steps=1000, timestep=100)
     kinds = [NONE, Mechanisms(floor=0.1), Mechanisms(temperature=0.8), Mechanisms(leakage=0.1)]
     return [
         Cell(world, "SYN", s, kind, generations=2 if smoke else 5)
@@ -195,6 +213,7 @@ SWEEPS = {
         ),
         Sweep("runaway", "How fast does top-N inflate the classes?", runaway),
         Sweep("mechanisms", "Which rule and policy copes with which mechanism?", mechanisms),
+        Sweep("trusted-size", "How many trusted samples does a rule need?", trusted_size),
         Sweep("minority", "What does each rule leave of a minority mode?", minority),
         Sweep("timesteps", "What becomes of the U-shape as generations pass?", timesteps, run_timesteps),
     )

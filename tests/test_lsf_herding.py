@@ -12,7 +12,15 @@ from scipy.spatial.distance import cdist
 
 from lsf import LatentSpaceFilter, Random, Top, herding
 from lsf.density_ratio import ClassScale, RankSumFilter
-from lsf.herding import TrimHerdFilter, excess, herd, left_out_confidences, left_out_energies, shares_of
+from lsf.herding import (
+    TrimHerdFilter,
+    excess,
+    herd,
+    left_out_confidences,
+    left_out_energies,
+    mean_distance,
+    shares_of,
+)
 from tests import lsf_laws as laws
 from tests.tolerances import FALSE_ALARM, STANDARD_ERRORS, close
 
@@ -32,23 +40,23 @@ def test_herd_is_greedy_in_the_energy_distance(d: int, rng: np.random.Generator)
     for _ in range(25):
         left = [i for i in range(len(x)) if i not in picked]
         picked.append(min(left, key=lambda i: energy_distance(x[[*picked, i]], real)))
-    assert herd(x, real, 25).tolist() == picked
-    assert herd(x, real + 1, 25).tolist() != picked
+    assert herd(x, mean_distance(x, real), 25).tolist() == picked
+    assert herd(x, mean_distance(x, real + 1), 25).tolist() != picked
 
 
 def test_herd_takes_all_and_ties_by_index(rng: np.random.Generator) -> None:
     x = rng.standard_normal((30, 2))
-    assert np.array_equal(np.sort(herd(x, x, 30)), np.arange(30))
-    order = herd(np.vstack([x, x]), x, 40).tolist()
+    assert np.array_equal(np.sort(herd(x, mean_distance(x, x), 30)), np.arange(30))
+    order = herd(np.vstack([x, x]), np.tile(mean_distance(x, x), 2), 40).tolist()
     assert all(i - 30 not in order or order.index(i - 30) < order.index(i) for i in order if i >= 30)
     assert all(i - 30 in order for i in order if i >= 30)
 
 
 def test_herd_in_blocks_is_herd(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     x, real = rng.standard_normal((100, 3)), rng.standard_normal((20, 3))
-    whole = herd(x, real, 30)
+    whole = herd(x, mean_distance(x, real), 30)
     monkeypatch.setattr(herding, "BLOCK", 7)
-    np.testing.assert_array_equal(herd(x, real, 30), whole)
+    np.testing.assert_array_equal(herd(x, mean_distance(x, real), 30), whole)
 
 
 @given(budget=st.integers(0, 60), have=st.lists(st.integers(0, 20), min_size=1, max_size=6))
