@@ -14,7 +14,7 @@ import click
 
 from sims import progress
 from sims.curation import NAMES
-from sims.loop import run, run_path
+from sims.loop import run
 from sims.presets import PRESETS, preset
 from sims.record import RunFolder
 from sims.show import show
@@ -110,10 +110,9 @@ def run_command(name: str, seed: int, policies: tuple[str, ...], out: Path | Non
     """Run (or resume) the loops of PRESET with one seed, and print the table."""
     single_thread()
     row = preset(name)
-    path = run_path(row, seed) if out is None else out
     with one_line():
         with shown() as display, progress.listening(lambda *tick: display.tick(f"{name} seed {seed}", *tick)):
-            folder = run(row, seed, path, policies or None)
+            folder = run(row, seed, out, policies or None)
         show(folder)
     click.echo(f"records: {folder.path}")
 
