@@ -4,7 +4,7 @@ Model: x of class c ~ N(0, S_c), S_c = a^2 (U_c U_c' + s^2 I): scale a, noise s 
 Fit, from the second moments of each class (n samples, d dimensions, rank r): frames F_c are the top r eigenvectors; l
 the mean top eigenvalue and f the mean of the rest, over the classes, lose what sampling moved between them,
 
-    l^ = l (1 + (d-r) f / (n (l-f))),   f^ = f (1 - r l / (n (l-f))),   a^2 = l - f,   s^2 = f/a^2.
+    l^ = l (1 + (d-r) f / (n (l-f))),   f^ = f (1 - r l / (n (l-f)))   (as sampled),   a^2 = l - f,   s^2 = f/a^2.
 
 Sampling also turns frames, and so classes apart. By symmetry E F F' = b U U' + (1-b) (r/d) I, where c2, the mean
 squared cosine of F and U (`theory.alignment.pca_overlap`), is b + (1-b) r/d; two independent frames then have
@@ -111,16 +111,17 @@ def fit(x: Any, y: Any, rank: int) -> TwoSubspaceModel:
 
 
 def _unmoved(high: float, low: float, d: int, r: int, n: float) -> tuple[float, float]:
-    """(l, f) of the mean sample eigenvalues, the top r and the others, by iteration."""
-    top, rest = high, low
-    for _ in range(100):
-        gap = n * (top - rest)
-        top, rest = high / (1 + (d - r) * rest / gap), low / (1 - r * top / gap)
-        if not 0 < rest < top:
+    """(l, f) from the mean sample eigenvalues of the top r and of the others: l solves a quadratic, f by iteration."""
+    gamma, rest = (d - r) / n, low
+    for _ in range(50):
+        clear = high - (1 + gamma) * rest
+        if rest <= 0 or clear <= 2 * np.sqrt(gamma) * rest:  # within the bulk of the noise
             raise ValueError(
                 f"x must show its subspaces: eigenvalues {high:.3g} and {low:.3g} are noise alone"
             )
-    return top, rest
+        gap = (clear + np.sqrt(clear**2 - 4 * gamma * rest**2)) / 2
+        rest = low / (1 - r * (rest + gap) / (n * gap))
+    return rest + gap, rest
 
 
 def jackknife(

@@ -15,6 +15,7 @@ from paper_checks.test_two_subspace import judged
 from paper_checks.two_subspace import Tail, TwoSubspaceModel, fit, jackknife, keep_top, predicted_ole
 from sims.lowrank import TwoSubspaces
 from tests.tolerances import CONTROL, FITTED, JACKKNIFE, TAIL, Estimate, agrees_within_bias, close
+from theory.alignment import pca_overlap
 from theory.ole import expected_ole, normalised_ole
 from theory.probe import probe_confidence
 from theory.selection import kept_moments, runaway
@@ -102,6 +103,50 @@ def test_fit_knows_no_units_and_no_axes(rng: np.random.Generator) -> None:
 def test_latents_of_any_shape_are_flattened(rng: np.random.Generator) -> None:
     x, y = sample(rng)
     assert close(fit(x.reshape(-1, 2, 4, 5), y, 2).angles, fit(x, y, 2).angles)
+
+
+def test_squared_cosines_shrink_towards_chance(rng: np.random.Generator) -> None:
+    """E cos^2 of fitted frames - r/d = b^2 (cos^2 - r/d), b from the measured overlap with the truth, at d = 6, r = 2;
+    control: shrinkage towards 0, c2^2 cos^2."""
+    U = np.stack(frames((0.3, 0.8), 6))
+    x = TwoSubspaces(6, 2, 1.0, 0.8)
+    F = np.array([fitted_frames(x.draw(U, 30, rng).x) for _ in range(2000)])
+    c2 = np.square(np.einsum("car,ncaq->ncrq", U, F)).sum(axis=(2, 3)).mean() / 2
+    seen = np.square(np.einsum("nar,naq->nrq", F[:, 0], F[:, 1])).sum(axis=(1, 2)) / 2
+    found = Estimate(float(seen.mean()), float(seen.std(ddof=1) / np.sqrt(2000)))
+    b, cos_2 = (c2 - 1 / 3) / (2 / 3), np.square(np.cos([0.3, 0.8])).mean()
+    assert agrees_within_bias(found, 1 / 3 + b**2 * (cos_2 - 1 / 3), FITTED)
+    assert abs(found.mean - c2**2 * cos_2) > CONTROL * found.error
+
+
+def fitted_frames(x: np.ndarray) -> np.ndarray:
+    """(2, d, 2) of two classes of 30."""
+    return np.linalg.eigh(np.stack([x[:30].T @ x[:30], x[30:].T @ x[30:]]))[1][:, :, -2:]
+
+
+def test_shrinkage_is_that_of_the_overlap(rng: np.random.Generator) -> None:
+    """b + (1 - b) r/d = c2, for each class by its own number of samples."""
+    x, y = sample(rng)
+    model = fit(x[20:], y[20:], 2)
+    c2 = model.shrink + (1 - model.shrink) * 2 / 40
+    assert close(c2, pca_overlap(40, [60, 80], model.noise))
+    assert not close(model.shrink, pca_overlap(40, [60, 80], model.noise))
+
+
+def of_spectrum(top: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """100 samples of each of two classes in 4 dimensions, eigenvalues of the second moments exactly top, top, 1, 1."""
+    roots = 10 * np.sqrt([top, top, 1, 1])
+    Q, R = (np.linalg.qr(rng.standard_normal((2, m, 4)))[0] for m in (100, 4))
+    return np.concatenate((Q * roots) @ R), np.repeat([0, 1], 100)
+
+
+def test_fit_refuses_what_hides_its_subspaces(rng: np.random.Generator) -> None:
+    """At the edge of what noise alone does; where the overlap is chance; and, the control, beyond."""
+    with pytest.raises(ValueError, match=r"eigenvalues 1\.3 and 1 are noise alone"):
+        fit(*of_spectrum(1.3, rng), 2)
+    with pytest.raises(ValueError, match="noise 2 at 100 samples in 4 dimensions hides them"):
+        fit(*of_spectrum(1.5, rng), 2)
+    assert fit(*of_spectrum(2.0, rng), 2).shrink.min() > 0.8
 
 
 @pytest.mark.parametrize(
