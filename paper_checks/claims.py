@@ -746,6 +746,14 @@ MODEL = [
     for mechanism in ("no mechanism", "noise floor", "leakage", "contraction")
 ] + [
     theory(
+        "two-subspace-model-syn",
+        "Bayes confidence, known means",
+        OURS,
+        "... Bayes confidence without any mechanism, class means known to the generator: what then remains is the drift "
+        "of covariances apart from the model (relative bias of 5% + 5 standard errors of the shortfall)",
+        ANALYTIC,
+    ),
+    theory(
         "two-subspace-model-top-n",
         "share of real data kept, runaway limit",
         OURS,

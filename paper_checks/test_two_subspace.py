@@ -69,7 +69,7 @@ def seen(model: Model, Q: np.ndarray, n: int, rng: np.random.Generator) -> np.nd
     """Of fresh samples: shortfall of their law's Bayes probe and of the fixed one, OLE and OLEn of n a class."""
     y = equal_labels(model.law.classes, 4 * n)
     x = model.law.sample(y, rng)
-    z = np.einsum("na,ab,nb->n", x, Q, x) / 2 * np.where(y == 1, 1, -1)
+    z = (x @ Q * x).sum(axis=1) / 2 * np.where(y == 1, 1, -1)
     parts = [nuclear_norms(x[i::2], y[i::2]) for i in range(2)]
     ole = np.mean([[c.sum() - whole, 1 - whole / c.sum()] for c, whole in parts], axis=0)
     return np.array([expit(-model.law.log_odds(x, y)).mean(), expit(-z).mean(), *ole])
@@ -200,6 +200,16 @@ def test_syn(kind: str, where: str, report: list[Evidence], seed: int, smoke: bo
     for i, measure in enumerate(SYN):
         name = f"two-subspace-model-syn [{measure}, {kind}]"
         report.append(judged(name, where, triple, slice(i, i + 1), seeds, smoke))
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_known_means(where: str, report: list[Evidence], seed: int, smoke: bool) -> None:
+    """Bayes confidence of SYN without a mechanism, where class means cannot drift: is it they that the model lacks?"""
+    seeds = seeds_of(seed, smoke)
+    cells = cells_of(replace(PLACES[where], known_mean=True), "SYN", NONE, seeds)
+    triple = syn(cells, np.zeros(len(SYN), dtype=bool))
+    name = "two-subspace-model-syn [Bayes confidence, known means]"
+    report.append(judged(name, where, triple, slice(0, 1), seeds, smoke))
 
 
 @pytest.mark.parametrize("where", PLACES)
