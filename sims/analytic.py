@@ -11,6 +11,7 @@ the exact score.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -207,6 +208,23 @@ class ClassFit:
             means[c, j], R = extrapolated(b, a, strength)
             S[c, j] = R @ R.T
         return Model(base.fitted, self.sampled(replace(base.fitted, means=means, covariances=S)))
+
+    def fit_statistics(self, classes: Sequence[tuple[int, np.ndarray, np.ndarray]]) -> Model:
+        """The model of (count, mean (d,), scatter about it (d, d)) of each class: all that normal classes show a fit.
+
+        Raises ValueError if a class is too small, or the world has mixtures or a sphere, which need the points.
+        """
+        if self.world.modes > 1 or self.truth.sphere:
+            raise ValueError("statistics suffice for one normal mode a class: minority 0 and shape 'normal'")
+        m, S = [], []
+        for i, (n, mean, scatter) in enumerate(classes):
+            if n < self.world.least:
+                raise ValueError(f"class {i} has {n} samples, a fit needs {self.world.least}")
+            m.append(self.truth.means[i, 0] if self.world.known_mean else mean)
+            about = scatter + n * np.outer(mean - m[-1], mean - m[-1])
+            S.append(self._structured(about / (n - self.world.unbiased)))
+        fitted = Laws(self.truth.classes, np.ones((len(m), 1)), np.array(m)[:, None], np.array(S)[:, None])
+        return Model(fitted, self.sampled(fitted))
 
     def sampled(self, fitted: Laws) -> Laws:
         """What fitted laws are sampled as: by a diffusion sampler of `score_steps`, then through the mechanisms."""

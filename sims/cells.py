@@ -33,11 +33,13 @@ from sims.instruments import log_odds
 from sims.mechanisms import NONE, Mechanisms
 from sims.rivals import ScoreExtrapolation, SelfCorrection
 from sims.seeds import stream
+from sims.statistics import EXACT_MEASURES, EXACT_POLICIES, run_statistics
 from sims.turn import draw_made, equal_labels, turn
 
 __all__ = ["Cell", "Lab", "run_cell", "FILTERS", "POLICIES"]
 
 Row = dict[str, Any]
+ENGINES = ("sampling", "law-exact")
 
 CLASS: dict[str, Any] = {"quota": "class", "shortfall": "fill"}
 
@@ -74,8 +76,10 @@ class Cell:
     `generations` after generation 0; with `kept`, that share of the pool is kept in place of n.
 
     `measures`: "laws" (distances, energies and angles, in closed form), "samples" (OLE, fixed-probe confidence, modes),
-    "alignment" (signed cosine of the fitted subspaces), "retrained". Raises ValueError, naming the setting, before
-    anything runs.
+    "alignment" (signed cosine of the fitted subspaces), "retrained". `engine`: "sampling" draws every point,
+    "law-exact" their sufficient statistics, where the policy looks at no single one (sims.statistics).
+
+    Raises ValueError, naming the setting, before anything runs.
     """
 
     world: World
@@ -87,6 +91,7 @@ class Cell:
     trusted: int = 100
     kept: float | None = None
     measures: tuple[str, ...] = ("laws", "samples")
+    engine: str = "sampling"
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -94,6 +99,10 @@ class Cell:
         for name in self.measures:
             if name not in MEASURES:
                 raise ValueError(f"measures must be of {', '.join(MEASURES)}, found {name!r}")
+        if self.engine not in ENGINES:
+            raise ValueError(f"engine must be one of {', '.join(ENGINES)}, found {self.engine!r}")
+        if self.engine == "law-exact":
+            self._check_exact()
         if whole("seed", self.seed) < 0:
             raise ValueError(f"seed must be 0 or more, found {self.seed}")
         if whole("generations", self.generations) < 0:
@@ -114,9 +123,24 @@ class Cell:
         if C < 2 and self.policy in FILTERS and self.policy not in ("ACU-SHRUNK", "ACU-RATIO"):
             raise ValueError(f"policy {self.policy} needs two classes: its probe tells them apart")
 
+    def _check_exact(self) -> None:
+        """What the law-exact engine has no statistics for is refused."""
+        if self.policy not in EXACT_POLICIES:
+            allowed = ", ".join(EXACT_POLICIES)
+            raise ValueError(f"engine 'law-exact' runs the policies {allowed}, found {self.policy!r}")
+        if self.world.minority or self.world.shape != "normal":
+            raise ValueError("engine 'law-exact' needs one normal mode a class: minority 0, shape 'normal'")
+        if not set(self.measures) <= set(EXACT_MEASURES) or self.kept is not None:
+            raise ValueError(
+                f"engine 'law-exact' has the measures {', '.join(EXACT_MEASURES)} and no `kept`, found "
+                f"measures={self.measures}, kept={self.kept}"
+            )
+
 
 def run_cell(cell: Cell) -> list[Row]:
     """One row a generation, 0 to the last."""
+    if cell.engine == "law-exact":
+        return run_statistics(cell)
     lab = Lab(cell)
     model = lab.generator.fit(lab.real, stream(cell.seed, "train", 0))
     lab.start(model)
