@@ -1,11 +1,11 @@
 """Does the two-subspace model, fitted to a generation's samples, say what the simulation shows of it?
 
 Worlds and mechanisms are those of sims/sweeps.py; 200 samples a class are made and fitted each generation, 0 to 5
-(top-N: 1 to 4). What is observed comes from fresh samples of the same generation's law (top-N: from what the lab's own filter
-kept of the pool), what is predicted from the fit alone. D is their paired difference, one number a seed; a row holds
-iff at every generation |mean D| is within the stated relative bias of the prediction + 5 standard errors, confidences
-being judged by their shortfall from 1. Value: mean D over the prediction, where it is largest. A row that fails is
-evidence, not an error; red is a control that is accepted.
+(top-N: 1 to 4). What is observed comes from fresh samples of the same generation's law (top-N: from what the lab's own
+filter kept of the pool), what is predicted from the fit alone. D is their paired difference, one number a seed; a row
+holds iff at every generation |mean D| is within the stated relative bias of the prediction + 5 standard errors,
+confidences being judged by their shortfall from 1. Value: mean D over the prediction, where it is largest. A row that
+fails is evidence, not an error; red is a control that is accepted.
 """
 
 from collections.abc import Callable, Iterator, Sequence

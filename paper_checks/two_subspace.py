@@ -120,7 +120,9 @@ def _unmoved(high: float, low: float, d: int, r: int, n: float) -> tuple[float, 
                 f"x must show its subspaces: eigenvalues {high:.3g} and {low:.3g} are noise alone"
             )
         gap = (clear + np.sqrt(clear**2 - 4 * gamma * rest**2)) / 2
-        rest = low / (1 - r * (rest + gap) / (n * gap))
+        before, rest = rest, low / (1 - r * (rest + gap) / (n * gap))
+        if abs(rest - before) <= 1e-15 * rest:
+            break
     return rest + gap, rest
 
 
