@@ -21,7 +21,7 @@ from sklearn.mixture import GaussianMixture
 
 from lsf.checks import whole
 from lsf.pool import Pool
-from sims.exact_score import Diffused
+from sims.exact_score import ABAR, Diffused, noise_level
 from sims.extrapolation import extrapolated
 from sims.laws import Laws
 from sims.mechanisms import NONE, Mechanisms
@@ -80,8 +80,7 @@ class World:
             raise ValueError(f"noise must be a positive number, found {self.noise}")
         self._check_angles()
         self._check_modes()
-        if self.score_steps is not None and whole("score_steps", self.score_steps) < 2:
-            raise ValueError(f"score_steps must be at least 2, or None, found {self.score_steps}")
+        self._check_diffusion()
 
     def _check_angles(self) -> None:
         t = np.atleast_1d(np.asarray(self.angles, dtype=float))
@@ -97,14 +96,32 @@ class World:
             raise ValueError(f"minority must be a share in [0, 0.5), found {self.minority}")
         if self.minority and not self.separation:
             raise ValueError("minority needs separation > 0: its mode lies towards the centre of the means")
+        if not 0 <= self.shift < np.inf or (self.minority and not self.shift):
+            raise ValueError(f"shift must be a distance, above 0 with a minority, found {self.shift}")
+        for name in ("known_mean", "unbiased"):
+            if self.minority and getattr(self, name):
+                raise ValueError(
+                    f"{name} must be False with a minority: EM fits every mean, by its own divisor"
+                )
         if self.shape == "sphere" and (self.rank < 2 or self.minority):
             raise ValueError("shape 'sphere' needs rank >= 2 and minority 0")
         if not 0 <= self.thickness < 1:
             raise ValueError(f"thickness must lie in [0, 1), found {self.thickness}")
         if self.unbiased and self.known_mean:
             raise ValueError("unbiased must be False with known_mean: its divisor n is unbiased already")
-        if self.score_steps is not None and (self.minority or self.shape != "normal"):
-            raise ValueError("score_steps needs one normal mode a class: minority 0 and shape 'normal'")
+
+    def _check_diffusion(self) -> None:
+        if self.score_steps is not None:
+            if not 2 <= whole("score_steps", self.score_steps) <= len(ABAR):
+                raise ValueError(
+                    f"score_steps must lie in 2..{len(ABAR)}, or be None, found {self.score_steps}"
+                )
+            if self.minority or self.shape != "normal":
+                raise ValueError("score_steps needs one normal mode a class: minority 0 and shape 'normal'")
+        if self.timestep is not None:
+            noise_level(self.timestep)
+            if self.shape != "normal":
+                raise ValueError("timestep needs shape 'normal': a sphere has another denoiser")
 
     @property
     def columns(self) -> int:
@@ -244,12 +261,13 @@ class ClassFit:
     def _structured(self, S: np.ndarray) -> np.ndarray:
         """The covariance that the family has room for."""
         r, s = self.world.rank, self.world.noise
-        if self.world.fit == "full" or r == self.world.dim:
+        ppca = self.world.fit == "ppca"
+        if self.world.fit == "full" or (ppca and r == self.world.dim):
             return S
         w, V = np.linalg.eigh(S)
         U = V[:, -r:]
-        floor = w[:-r].mean() if self.world.fit == "ppca" else s**2
-        top = w[-r:] - floor if self.world.fit == "ppca" else np.ones(r)
+        floor = w[:-r].mean() if ppca else s**2
+        top = w[-r:] - floor if ppca else np.ones(r)
         return (U * top) @ U.T + floor * np.eye(len(w))
 
     def _thickness(self, x: np.ndarray, S: np.ndarray) -> float:

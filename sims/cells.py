@@ -114,6 +114,14 @@ class Cell:
             raise ValueError(f"trusted must be at least {max(10, self.world.rank)}, found {self.trusted}")
         if self.kept is not None and not (0 < self.kept <= 1 and self.kept * 2 * self.n >= C * least):
             raise ValueError(f"kept must be a share in (0, 1] that a fit can live on, found {self.kept}")
+        self._check_policy(C, least)
+
+    def _check_policy(self, C: int, least: int) -> None:
+        """What a policy, a mechanism or a measure cannot do in this world."""
+        if self.kept is not None and self.policy in ("SYN", "SYN-ADD", "ACU"):
+            raise ValueError(
+                f"kept must be None with {self.policy}, which does not choose from the whole pool"
+            )
         if self.policy == "SYN-ADD" and round(0.7 * self.n) // C < least:
             raise ValueError(f"n is too small for SYN-ADD, found {self.n}")
         if self.policy == "ACUR-SIMS" and self.world.minority:
@@ -122,6 +130,10 @@ class Cell:
             )
         if C < 2 and self.policy in FILTERS and self.policy not in ("ACU-SHRUNK", "ACU-RATIO"):
             raise ValueError(f"policy {self.policy} needs two classes: its probe tells them apart")
+        if C < 2 and self.mechanisms.leakage:
+            raise ValueError(f"leakage needs two classes, found {self.mechanisms.leakage} in a world of one")
+        if C < 2 and "retrained" in self.measures:
+            raise ValueError("measures: 'retrained' needs two classes, which its probe tells apart")
 
     def _check_exact(self) -> None:
         """What the law-exact engine has no statistics for is refused."""
