@@ -251,7 +251,10 @@ def test_smaller_pools_lie_within_larger_ones(pools: list[Pool]) -> None:
 
     sizes(pools, Spy())
     assert [len(s) for s in shown] == [3 * N, 4 * N, 8 * N]
-    assert shown[0] < shown[1] < shown[2] < set(concat(pools).x[:, 0].tolist())
+    everything = concat(pools)
+    born = dict(zip(everything.x[:, 0].tolist(), np.asarray(everything.born).tolist(), strict=True))
+    assert shown[0] < shown[1] < shown[2] < set(born)
+    assert {born[x] for x in shown[0]} == {0, 1, 2, 3, 4}  # at random, not the oldest first
 
 
 def test_a_refit_is_the_loops_own_turn(pools: list[Pool], fitted: LatentSpaceFilter) -> None:
