@@ -349,13 +349,14 @@ def test_statistics_of_the_rivals_by_hand(rng: np.random.Generator) -> None:
     (one,) = synthetic("gaussian", lambda *_: None, rng, seeds=1)
     for k, value in enumerate((1.0, 2.0, 4.0, 8.0, 16.0), start=1):
         one.records["ACUR-SIMS", k]["metrics"]["frechet"] = value
-        one.records["ACUR", k]["metrics"]["frechet"] = 3.0
+        one.records["ACUR", k]["metrics"]["frechet"] = value**0.5
     one.records["ACU-LSF", K]["metrics"]["frechet"] = 3.0
     one.records["ACUR-SC", K]["metrics"]["frechet"] = 5.0
     rows = [{"n": 300, "random": 2.0, "top": 1.0}, {"n": 400, "random": 2.0, "top": 4.0}]
     one.records["ACUR", K]["pools"] = rows
     by_hand = {
-        "sims-unstable": log(2) * 2.5**0.5,  # of 0, 1, 2, 3, 4: the s.d. is sqrt 2.5
+        "sims-unstable": log(2)
+        * (2.5**0.5 - 0.625**0.5),  # of 0, 1, 2, 3, 4 the s.d. is sqrt 2.5; of halves, half
         "lsf-best-fid [against SIMS]": log(16 / 3),
         "lsf-best-fid [against SC]": log(5 / 3),
         "bigger-pool-filters-better": -2 * log(2) / log(4 / 3),
