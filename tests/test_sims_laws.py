@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 from scipy.stats import kstest, multivariate_normal
 
 from sims.laws import Laws
@@ -176,7 +176,7 @@ def test_probabilities_of_the_probe_are_right(rng: np.random.Generator) -> None:
     def confidence(g: np.random.Generator, size: int) -> np.ndarray:
         y = law.classes[g.integers(0, 2, size)]
         x = law.sample(y, g)
-        return 1 / (1 + np.exp(-law.log_odds(x, np.full(size, 2)))) - (y == 2)
+        return expit(law.log_odds(x, np.full(size, 2))) - (y == 2)
 
     assert_exact(confidence, 0.0, rng, SAMPLES, control=0.05)
 

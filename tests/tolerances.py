@@ -177,3 +177,13 @@ FITTED = 0.01  # its own bias at d = 40, n = 80, noise .5: spiked-model correcti
 JACKKNIFE = 0.2  # standard errors by jackknife against the scatter of 150 samples
 TAIL = 1e-10  # a tail probability by contour against closed forms, absolute
 __all__ += ["BIAS_FITTED", "FITTED", "JACKKNIFE", "TAIL"]
+
+# of shrunk herding
+SHRUNK_VARIANCE = 0.1  # relative, kept by 200 rows in two dimensions with s estimated, against the recursion in s*
+__all__ += ["SHRUNK_VARIANCE"]
+
+# of the analytic worlds
+ANGLE = 1e-7  # radians: a cosine of 1 - 1e-16
+EM = 1e-5  # modes 10 standard deviations apart: what one sample still weighs in the other's
+THICKNESS = 0.03  # relative bias of a squared thickness to first order, of 400 samples with noise off the sphere
+__all__ += ["ANGLE", "EM", "THICKNESS"]
