@@ -8,7 +8,7 @@ what was counted, and how often, under every figure.
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -64,6 +64,18 @@ FEW = 5  # seeds: so many are all kept within the axes
 APART = 0.035  # of a generation, between policies
 
 
+class Marked(Protocol):
+    """What a figure is drawn from, and whether that is to be said of it."""
+
+    @property
+    def smoke(self) -> bool:
+        """Cut short: decides nothing."""
+
+    @property
+    def stale(self) -> bool:
+        """Not of today's source."""
+
+
 @dataclass(frozen=True)
 class Look:
     """How a policy is drawn."""
@@ -81,6 +93,8 @@ LOOKS = {
     "ACU": Look("ACU (its pool grows)", "#CC79A7", "o", hollow=True),
     "ACUR": Look("ACUR", "#0072B2", "^"),
     "ACU-LSF": Look("ACU-LSF", "#009E73", "o"),
+    "ACUR-SIMS": Look("SIMS on ACUR's pool", "#56B4E9", "v"),
+    "ACUR-SC": Look("SC on ACUR's pool", "#7F7F7F", "P"),
 }
 
 WORLD_NAMES = {
@@ -110,7 +124,7 @@ def finish(
     figure: Figure,
     title: str,
     caption: str,
-    worlds: Iterable[World] = (),
+    worlds: Iterable["Marked"] = (),
     handles: Sequence[Any] = (),
     columns: int | None = None,
 ) -> Figure:
@@ -118,7 +132,7 @@ def finish(
     worlds = list(worlds)
     if any(w.smoke for w in worlds):
         title += " — smoke"
-        caption = f"Smoke records: hardly trained, two seeds, they decide nothing. {caption}"
+        caption = f"Smoke records: cut short, a few seeds, they decide nothing. {caption}"
     if any(w.stale for w in worlds):
         title += " — stale"
         caption = f"Stale records: made by another source than today's. {caption}"
@@ -175,7 +189,7 @@ def bars(
         "zorder": 3 if policy == "ACU-LSF" else 2,
         **kwargs,
     }
-    x = np.asarray(x) + apart * (list(LOOKS).index(policy) - 2.5)
+    x = np.asarray(x) + apart * (list(LOOKS).index(policy) - (len(LOOKS) - 1) / 2)
     line = axes.plot(x, mean, **settings)[0]
     if len(values) > 1:
         axes.vlines(x, low, high, color=look.colour, linewidth=1, alpha=0.7, zorder=settings["zorder"])

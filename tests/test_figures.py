@@ -22,7 +22,7 @@ from figures import confidence_bound, samples, style
 from figures.__main__ import FIGURES, main
 from figures.records import MissingRecords, Shelf, World, ole_at
 from lsf.pool import Pool
-from sims.curation import POLICIES
+from sims.curation import POLICIES, RIVALS
 from sims.images import digits
 from sims.loop import run, run_path
 from sims.presets import evidence_preset, preset
@@ -31,12 +31,13 @@ from tests.tolerances import close
 from theory.confidence import expected_confidence, shortfall, theorem2_bound
 from theory.selection import runaway
 
+ALL = (*POLICIES, *RIVALS)
 WORLDS = ("gaussian", "low-rank", "digits-weak", "digits-strong", "runaway")
 
 
 def value(policy: str | None, k: int, seed: int, salt: int = 0) -> float:
     """A number of its own for every policy, generation and seed, above zero; generation 0 has no policy."""
-    place = 0 if policy is None else 1 + POLICIES.index(policy)
+    place = 0 if policy is None else 1 + ALL.index(policy)
     return 1 + 0.1 * salt + 0.3 * place + 0.17 * k + 0.01 * (seed % 1000) ** 2
 
 
@@ -77,7 +78,7 @@ def oles(v: float, row: Any) -> list[dict[str, Any]]:
 def made(policy: str | None, k: int) -> Pool:
     """Four samples of each digit, constant images whose value tells policy, generation, class and place."""
     y = np.repeat(np.arange(10), 4)
-    place = 0 if policy is None else 1 + POLICIES.index(policy)
+    place = 0 if policy is None else 1 + ALL.index(policy)
     grey = -1 + 0.02 * np.arange(40) + 0.1 * k + 0.01 * place
     return Pool(np.broadcast_to(grey[:, None, None, None], (40, 1, 8, 8)).astype(np.float32), y, k + 1)
 
@@ -166,7 +167,7 @@ def test_all_draws_every_figure_and_says_where(smoke_runs: Path, tmp_path: Path)
 def test_confidence_draws_the_mean_log_odds(smoke_runs: Path) -> None:
     worlds, figure = drawn("confidence", smoke_runs)
     for ax, world in zip(figure.axes, worlds.values(), strict=True):
-        for p in POLICIES:
+        for p in world.runs[0].folder.policies():
             expected = mean(lambda s, k, p=p: 3 - v(p, k, s), world.last)  # type: ignore[misc]
             assert close(lines(ax, style.LOOKS[p].label), [expected])
         assert close(lines(ax, "held-out real data")[0], mean(lambda s, k: 3 - value(None, 9, s), 0)[0])
@@ -261,7 +262,7 @@ def test_confidence_bound_needs_no_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [n for n, module in FIGURES.items() if module.WORLDS])
 def test_a_policy_has_one_colour_everywhere(name: str, smoke_runs: Path) -> None:
     looks = {look.label: look.colour for look in style.LOOKS.values()}
-    assert len(set(looks.values())) == len(looks) == len(POLICIES)
+    assert len(set(looks.values())) == len(looks) == len(ALL)
     _, figure = drawn(name, smoke_runs)
     found = [(line.get_label(), line.get_color()) for ax in figure.axes for line in ax.get_lines()]
     assert all(looks[label] == colour for label, colour in found if label in looks)

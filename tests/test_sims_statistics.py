@@ -18,8 +18,8 @@ from sims.seeds import stream
 from sims.statistics import EXACT_POLICIES, Statistics, drawn, pooled
 from tests.tolerances import CONTROL, FLOAT64, STANDARD_ERRORS, close
 
-WORLD = World(dim=5, rank=2, noise=0.4, angles=70.0, fit="ppca")
-EVERYTHING = Mechanisms(leakage=0.3, temperature=0.9, floor=0.2, rotation=3.0)
+WORLD = World(dim=5, rank=2, noise=0.2, angles=90.0, fit="ppca")
+EVERYTHING = Mechanisms(leakage=0.5, temperature=0.9, floor=0.2, rotation=3.0)
 READ = ("kl", "bures", "energy_own", "energy_off", "smallest_class")
 SEEDS = 60
 
@@ -51,10 +51,10 @@ def test_both_engines_have_one_law(policy: str, seed: int) -> None:
 
 
 def test_control_fewer_points_are_another_law(seed: int) -> None:
-    """Half the points: the mistake of a wrong count shows."""
+    """A quarter of the points: the mistake of a wrong count shows."""
     a = readings("sampling", "SYN", 10_000 * seed)
-    b = readings("law-exact", "SYN", 10_000 * seed + 5_000, n=30)
-    assert apart(a, b)[0] > CONTROL
+    b = readings("law-exact", "SYN", 10_000 * seed + 5_000, n=14)
+    assert apart(a, b).max() > CONTROL
 
 
 def test_control_a_lost_component_is_another_law(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
