@@ -210,9 +210,17 @@ class ClassFit:
     planes: np.ndarray | None = None
 
     def fit(self, pool: Pool, rng: np.random.Generator, start: Any = None) -> Model:
-        """The model of `pool`; a mixture's EM starts from the model `start`. ValueError if a class is too small."""
+        """The model of `pool`; a mixture's EM starts from the model `start`.
+
+        A class that a filter has starved of the samples a fit needs stays as it is in `start`, as a network's would;
+        without a start that is a ValueError.
+        """
         guess = self.truth if start is None else start.fitted
-        parts = [self._class(pool.x[pool.y == c], i, guess) for i, c in enumerate(self.truth.classes)]
+        parts = []
+        for i, c in enumerate(self.truth.classes):
+            x = pool.x[pool.y == c]
+            starved = len(x) < self.world.least and start is not None
+            parts.append(_kept(guess, i) if starved else self._class(x, i, guess))
         p, m, S, tau = (np.stack(part) for part in zip(*parts, strict=True))
         fitted = Laws(self.truth.classes, p, m, S, self.truth.sphere, tau)
         return Model(fitted, self.sampled(fitted))
@@ -293,6 +301,12 @@ class ClassFit:
             em.fit(x)
         S = np.stack([self._structured(S) for S in em.covariances_])
         return em.weights_, em.means_, S, np.zeros(self.world.modes)
+
+
+def _kept(laws: Laws, i: int) -> tuple[np.ndarray, ...]:
+    """Weights, means, covariances and thickness of class number i."""
+    tau = np.broadcast_to(np.asarray(laws.thickness, dtype=float), laws.weights.shape)
+    return laws.weights[i], laws.means[i], laws.covariances[i], tau[i]
 
 
 WORLDS = {
