@@ -73,7 +73,8 @@ def mean_cosine(U: np.ndarray, pairs: Sequence[tuple[int, int]]) -> float:
 
 def aligned_cosine(fitted: Laws, truth: Laws, rank: int) -> float:
     """tr(F_a' F_b)/r over pairs of classes, F_c the top-`rank` frame of fitted class c turned within itself closest to
-    the true one (orthogonal Procrustes): a signed cosine, 0 on average between random subspaces; NaN for one class.
+    the true one (orthogonal Procrustes): a signed cosine, of order r/d on average for random subspaces (the true cosine
+    times the square of what they share with the true ones); NaN for one class.
     """
     U, V = subspaces(truth.moments()[1], rank), subspaces(fitted.moments()[1], rank)
     # the axes of equal eigenvalues have no order: bring the true frames to one that is common to the classes
