@@ -736,6 +736,12 @@ CORRECTIONS = [
     ),
     theory(
         "shrunk-loop",
+        "variance, both views",
+        OURS,
+        "... of the recursion in the larger s* of latents and lengths (within a stated 10%)",
+    ),
+    theory(
+        "shrunk-loop",
         "later pools",
         OURS,
         "... and E_T E(P, T) = delta + sigma at later selections as well, when P has been chosen by T",
