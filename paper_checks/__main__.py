@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from paper_checks.claims import CLAIMS, WORLDS, Claim
+from paper_checks.claims import CLAIMS, FROM_RUNS, WORLDS, Claim
 from paper_checks.statistics import NOT_TESTED
 from paper_checks.verdicts import headed
 
@@ -43,7 +43,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     heads = [headed(w, seeds[w]) for w in WORLDS]
 
     def line(c: Claim) -> str:
-        margin = "exact" if c.rule == "exact" else f"{c.margin:.2g}"
+        margin = f"{c.margin:.2g}" if c.rule in FROM_RUNS else c.rule
         cells = [cell(found[c.id, c.convention, w]) for w in WORLDS]
         return f"| {c.name} | {c.statement.replace('|', pipe)} | {margin} | {' | '.join(cells)} |"
 

@@ -12,17 +12,22 @@ D is the paired per-seed statistic of paper_checks/measures.py; `margin` is in u
   not worse     superior, without the REAL arm: the margin is what may be lost.
   exact         a statement of the theory: held against simulation within 5 standard errors (asymptotic values: plus a
                 stated bias), or refuted by one certain counterexample.
+  maps          paired seeds in every cell of a map (paper_checks/test_maps.py): worse than random choice where the
+                CI of the difference of logs lies below 0. What a row calls most, or half, is its own rule.
 """
 
 from dataclasses import dataclass
 from math import log
 
-__all__ = ["Claim", "CLAIMS", "WORLDS", "LOOPS", "EXPECTED", "claim"]
+__all__ = ["Claim", "CLAIMS", "FROM_RUNS", "WORLDS", "LOOPS", "EXPECTED", "claim"]
 
 WORLDS = ("theory", "gaussian", "low-rank", "digits-weak", "digits-strong")
 ANALYTIC = ("gaussian", "low-rank")
 IMAGES = ("digits-weak", "digits-strong")
 LOOPS = ANALYTIC + IMAGES
+
+FROM_RUNS = ("superior", "equivalent", "not worse")
+"""The rules that read the records of the loops."""
 
 NOTES = "paper, experiments, as reported in secondary notes"
 OURS = "ours"

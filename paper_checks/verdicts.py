@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from paper_checks.claims import CLAIMS, WORLDS, Claim
+from paper_checks.claims import CLAIMS, FROM_RUNS, WORLDS, Claim
 from paper_checks.measures import Run, statistics_of
 from paper_checks.statistics import FAILS, HOLDS, NOT_TESTED, UNDECIDED, equivalent, interval, superior
 from sims.record import write_text
@@ -125,7 +125,7 @@ def print_table(evidence: Sequence[Evidence], console: Console, smoke: bool) -> 
         if all(e.verdict == NOT_TESTED for e in cells):
             untested.append(c.name)
             continue
-        margin = f"{c.margin:.3g}" if c.rule != "exact" else "exact"
+        margin = f"{c.margin:.3g}" if c.rule in FROM_RUNS else c.rule
         table.add_row(rf"{c.name}".replace("[", r"\["), margin, *(cell(e, smoke) for e in cells))
     console.print(table)
     tested = sum(e.interval is not None for e in evidence)

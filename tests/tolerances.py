@@ -163,7 +163,7 @@ CENTRAL_DIFFERENCE = 1e-6  # a slope by central differences of step 1e-4, and of
 DDIM_1000 = 0.04  # what 1000 steps of DDIM still lack of a variance of .01, relative; less of larger ones
 __all__ += ["CENTRAL_DIFFERENCE", "DDIM_1000"]
 
-# of calibrated selection
+# of selection to trusted moments
 LINEAR_PROGRAM = 1e-6  # the solver's own feasibility, of features of size 1
 GRID = 1e-4  # a law on a grid of 0.02 standard deviations against the density
 KEPT_VARIANCE = 0.01  # relative, of what 200 rows keep against the infinite sample
@@ -179,11 +179,20 @@ TAIL = 1e-10  # a tail probability by contour against closed forms, absolute
 __all__ += ["BIAS_FITTED", "FITTED", "JACKKNIFE", "TAIL"]
 
 # of shrunk herding
-SHRUNK_VARIANCE = 0.1  # relative, kept by 200 rows in two dimensions with s estimated, against the recursion in s*
+SHRUNK_VARIANCE = (
+    0.1  # relative, kept by 200 rows in two dimensions with s estimated, against the recursion in s*
+)
 __all__ += ["SHRUNK_VARIANCE"]
 
 # of the analytic worlds
 ANGLE = 1e-7  # radians: a cosine of 1 - 1e-16
 EM = 1e-5  # modes 10 standard deviations apart: what one sample still weighs in the other's
-THICKNESS = 0.03  # relative bias of a squared thickness to first order, of 400 samples with noise off the sphere
-__all__ += ["ANGLE", "EM", "THICKNESS"]
+THICKNESS = (
+    0.03  # relative bias of a squared thickness to first order, of 400 samples with noise off the sphere
+)
+ENGINES = 1e-8  # level of each distribution test of drawn loops against law-exact ones: 18 of them a run
+__all__ += ["ANGLE", "EM", "THICKNESS", "ENGINES"]
+
+# of the records of the maps
+RERUN = 1e-5  # a cell run again, relatively: sums in another order, over six generations
+__all__ += ["RERUN"]
