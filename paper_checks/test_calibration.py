@@ -1,4 +1,6 @@
-"""Calibrated selection: its inequality hunted for violations, its rows, its false alarms, its loop by simulation."""
+"""Selection to trusted moments: its inequality hunted for violations, its rows, its loop by simulation.
+
+The instance that lsf has, matched selection, beside it."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -7,19 +9,13 @@ import numpy as np
 import pytest
 
 from lsf.pool import Pool
+from lsf.rules import Matched, Rule, Top
 from paper_checks.agreement import batched
 from paper_checks.hunt import Domain, Interval, hunt
 from paper_checks.statistics import FAILS, HOLDS
 from sims.lowrank import ClassSubspaces
-from tests.tolerances import CONTROL, FLOAT64, KEPT_LAW, KEPT_VARIANCE, STANDARD_ERRORS, Estimate
-from theory.calibration import (
-    box_multiplier,
-    calibrate,
-    calibrated_accumulation,
-    divergence,
-    false_alarm,
-    tilted_mixture,
-)
+from tests.tolerances import CONTROL, FLOAT64, KEPT_LAW, KEPT_VARIANCE, STANDARD_ERRORS
+from theory.calibration import calibrate, calibrated_accumulation, divergence, tilted_mixture
 from theory.gaussian_loop import biased_accumulation
 
 DOMAIN: Domain = {
@@ -168,30 +164,30 @@ def test_keeps_real(conclude: Callable[..., None], rng: np.random.Generator) -> 
     conclude("calibration-keeps-real", HOLDS if least >= 1 - FLOAT64 else FAILS, least)
 
 
-def test_false_alarm(conclude: Callable[..., None], rng: np.random.Generator) -> None:
-    """J = 10 moments of 400 normal rows, alpha = .05: the share of samples whose box misses the truth, at its largest.
+def test_matched_is_projection(conclude: Callable[..., None], rng: np.random.Generator) -> None:
+    """Rows kept by lsf of a pool of 20000 scores, in 40 cells, against `calibrate` with the indicators of the rule's
+    own ten bins; value: the largest deviation in standard errors (of independent draws: more than there are). Control:
+    top-N."""
+    real, y = rng.standard_normal(2000), np.zeros(2000, int)
+    pool = np.concatenate([rng.standard_normal(8000), 0.7 * rng.standard_normal(12_000) + 0.5])
+    edges = np.quantile(real, np.arange(1, 10) / 10)
+    inner = np.sort(np.concatenate([edges, np.quantile(pool, (np.arange(30) + 0.5) / 30)]))
+    cell = np.searchsorted(inner, pool, side="right")
+    p = np.bincount(cell, minlength=len(inner) + 1) / len(pool)
+    bins = np.searchsorted(edges, np.append(inner - 1e-12, np.inf), side="left")
+    indicators = (bins[:, None] == np.arange(9)).astype(float)  # the tenth is what the mass leaves
+    law, N = calibrate(p, indicators, np.full(9, 0.1), 0.0, 0.1), 2000
 
-    Correlations 0, .5 and .9 (and independent ones must come up to the bound). Control: z of one feature.
-    """
-    J, z = 10, float(box_multiplier(0.05, 10))
+    def off(rule: Rule) -> float:
+        kept = rule(pool, np.zeros(len(pool), int), N, reference=(real, y), rng=rng)
+        found = np.bincount(cell[kept], minlength=len(law)) / N
+        return float((np.abs(found - law) / np.sqrt(law * (1 - law) / N)).max())
 
-    def alarms(correlation: float, multiplier: float) -> Estimate:
-        def once() -> float:
-            e = np.sqrt(correlation) * rng.standard_normal((300, 1, 1)) + np.sqrt(
-                1 - correlation
-            ) * rng.standard_normal((300, 1, J))
-            return float((np.abs(e[:, 0]) > multiplier).any(axis=1).mean())
-
-        mean, error = batched(once)
-        return Estimate(float(mean), float(error))
-
-    bound = float(false_alarm(z, J))
-    found = [alarms(c, z) for c in (0.0, 0.5, 0.9)]
-    wrong = alarms(0.0, float(box_multiplier(0.05, 1)))
-    assert wrong.mean > bound + CONTROL * wrong.error, "the control, z of one feature, was accepted"
-    below = all(f.mean <= bound + STANDARD_ERRORS * f.error for f in found)
-    sharp = abs(found[0].mean - bound) <= STANDARD_ERRORS * found[0].error
-    conclude("calibration-false-alarm", HOLDS if below and sharp else FAILS, found[0].mean, around=found[0])
+    assert off(Top()) > CONTROL, "the control was accepted"
+    worst = off(Matched(quota="global"))
+    truth = np.diff(np.concatenate([[0.0], np.searchsorted(np.sort(real), inner) / len(real), [1.0]]))
+    nearer = divergence(truth, law) <= divergence(truth, p) - divergence(law, p) + FLOAT64
+    conclude("matched-is-projection", HOLDS if worst <= STANDARD_ERRORS and nearer else FAILS, worst)
 
 
 def tilted_rows(energy: np.ndarray, number: int, target: float) -> np.ndarray:

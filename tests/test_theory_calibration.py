@@ -1,4 +1,4 @@
-"""Calibrated selection: the projection and its inequality, rows that are kept, the loop of Gaussians, false alarms."""
+"""Selection to trusted moments: the projection and its inequality, rows that are kept, the loop of Gaussians."""
 
 import numpy as np
 import pytest
@@ -12,16 +12,12 @@ from tests.tolerances import (
     LINEAR_PROGRAM,
     NEAR_LIMIT,
     VIOLATION,
-    as_printed,
-    assert_exact,
     close,
 )
 from theory.calibration import (
-    box_multiplier,
     calibrate,
     calibrated_accumulation,
     divergence,
-    false_alarm,
     least_slack,
     tilted_mixture,
 )
@@ -222,34 +218,6 @@ def test_calibrated_accumulation():
     assert close(calibrated_accumulation(0.7, 30)[1][1:], 0.7 + 0.3 / np.arange(2, 32))
 
 
-def test_multiplier_and_alarm():
-    assert as_printed(box_multiplier(0.05, 1), "1.96")
-    assert as_printed(box_multiplier(0.05, 10), "2.807")
-    J = np.array([1, 5, 50])
-    bonferroni = false_alarm(box_multiplier(0.01, J), J)
-    assert (bonferroni <= 0.01 + FLOAT64).all()
-    assert (bonferroni >= 0.0099).all()
-    assert false_alarm(0.0, 3) == 1.0
-    assert close(false_alarm(9.0, 4), 4 * 2.2571768119e-19, 1e-27)
-
-
-@pytest.mark.parametrize("correlation", [0.0, 0.8])
-def test_false_alarm_by_simulation(correlation, rng):
-    """Independent: the value itself; correlated: fewer. Control: a box that forgets that there are 6 features."""
-    z, J = float(box_multiplier(0.05, 6)), 6
-
-    def draw(rng, size):
-        common = rng.standard_normal((size, 1))
-        errors = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * rng.standard_normal((size, J))
-        return (np.abs(errors) > z).any(axis=1)
-
-    bound = float(false_alarm(z, J))
-    if correlation == 0:
-        assert_exact(draw, bound, rng, 40_000, control=float(false_alarm(box_multiplier(0.05, 1), J)))
-    else:
-        assert draw(rng, 40_000).mean() < bound - VIOLATION
-
-
 @pytest.mark.parametrize(
     ("call", "name"),
     [
@@ -269,9 +237,6 @@ def test_false_alarm_by_simulation(correlation, rng):
         (lambda: calibrated_accumulation(-1.0, 3), "shrink"),
         (lambda: calibrated_accumulation(1.0, 3, -0.1), "slack"),
         (lambda: calibrated_accumulation(1.0, -1), "generations"),
-        (lambda: box_multiplier(1.0, 3), "alpha"),
-        (lambda: box_multiplier(0.1, 0), "features"),
-        (lambda: false_alarm(-1.0, 3), "multiplier"),
     ],
 )
 def test_refused(call, name):

@@ -1,6 +1,8 @@
-"""What does calibrated selection keep, and is it ever further from the truth than what random choice keeps?
+"""What does matched selection keep, and is it ever further from the truth than what random choice keeps?
 
-Keep N of n rows of law p (a share q_0 = N/n) so that trusted moments t of features phi are met, and no more:
+Keep N of n rows of law p (a share q_0 = N/n) so that trusted moments t of features phi are met, and no more. Matched
+selection (`lsf.rules.Matched`) is the instance with the indicators of bins of confidence as phi and their mass in real
+data as t, beta = 0: q = p t_b/p_b in bin b.
 
     q = argmin { KL(q || p) : q in E },   E = { q : q <= p/q_0,  |E_q phi_j - t_j| <= beta_j },
     q = p min(1/q_0, e^{a + theta . phi}),   inclusion probability of row i   pi_i = q_0 q_i/p_i <= 1,
@@ -34,14 +36,14 @@ at most. Without the cap it holds for lam >= 1/2 only: below, rare far real rows
 the bulk that is kept tends to N(0, lam/(1-lam)).
 
 Source: own derivation but for Csiszar, 'I-divergence geometry of probability distributions and minimization
-problems' (1975), and Sidak (1967) for rectangles of correlated normals.
+problems' (1975).
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linprog
-from scipy.special import ndtr, ndtri, rel_entr
+from scipy.special import rel_entr
 
 from theory.checks import Array, Real, bisect, finite, non_negative, plain, positive, whole
 from theory.projection import project
@@ -52,8 +54,6 @@ __all__ = [
     "least_slack",
     "tilted_mixture",
     "calibrated_accumulation",
-    "box_multiplier",
-    "false_alarm",
 ]
 
 
@@ -131,7 +131,7 @@ def least_slack(pool: Any, features: Any, target: Any, errors: Any, fraction: An
 
 
 def calibrate(pool: Any, features: Any, target: Any, slack: Any, fraction: Any) -> Array:
-    """The law q kept by calibrated selection, shape (m,); row i is included with probability fraction q_i/pool_i.
+    """The law q kept by selection to trusted moments, (m,); row i is included with probability fraction q_i/pool_i.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def tilted_mixture(variances: Any, target: Any, weights: Any = None) -> tuple[Re
 
 
 def calibrated_accumulation(shrink: Any, generations: int, slack: Any = 0.0) -> tuple[Array, Array]:
-    """(v, P): variances kept by calibrated selection and pool variances, generations 0..K; shapes (..., K + 1).
+    """(v, P): variances kept, by selection to the trusted E x^2 +- beta, and pooled; generations 0..K, (..., K + 1).
 
     1-D refit loop, infinite sample, phi = x^2, true variance 1, slack beta, all generations pooled:
 
@@ -229,33 +229,3 @@ def calibrated_accumulation(shrink: Any, generations: int, slack: Any = 0.0) -> 
         pools.append((1 + lam * sum(kept, np.zeros(()))) / (k + 1))
         kept.append(np.clip(pools[-1], 1 - beta, 1 + beta))
     return np.stack(kept, axis=-1), np.stack(np.broadcast_arrays(*pools), axis=-1)
-
-
-def box_multiplier(alpha: Any, features: Any) -> Real:
-    """z = Phi^{-1}(1 - alpha/(2J)): with beta = z e the truth is outside the box with probability at most alpha.
-
-    Bonferroni, for normal errors of any correlation. For the pool's own moments to be inside when its rows are as good
-    as the truth's, e^2 must be the sum of both samples' squared errors.
-
-    Raises
-    ------
-    ValueError
-        if `alpha` is not in (0, 1), or `features` J is no whole number from 1
-    """
-    level, J = positive("alpha", alpha), whole("features", features)
-    if (level >= 1).any():
-        raise ValueError(f"alpha holds {level.max()}: give a probability within (0, 1)")
-    return plain(-ndtri(level / (2 * J)))
-
-
-def false_alarm(multiplier: Any, features: Any) -> Real:
-    """1 - (1 - 2 Phi(-z))^J: how often one of J independent normal errors exceeds z; correlated ones at most (Sidak).
-
-    Raises
-    ------
-    ValueError
-        if `multiplier` z is negative, or `features` J is no whole number from 1
-    """
-    z, J = non_negative("multiplier", multiplier), whole("features", features)
-    with np.errstate(divide="ignore"):
-        return plain(-np.expm1(J * np.log1p(-2 * ndtr(-z))))

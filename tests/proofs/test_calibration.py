@@ -1,4 +1,4 @@
-"""Calibrated selection (theory.calibration), proved step by step."""
+"""Selection to trusted moments (theory.calibration), proved step by step."""
 
 import sympy as sy
 
