@@ -1,8 +1,10 @@
 # make evidence   verdicts on every claim (12 to 20 minutes on 2 cores); SIZE=smoke: the whole way in a minute
+# make maps       sweeps of the analytic worlds, and their maps (about half an hour); SIZE=smoke: a minute. Resumes.
 # make test       the tests of the code            make bench   speed, as ratios in one run
 # make figures    draw out/figures/ again          make lint    ruff and mypy
 # Each sets up what it needs in .venv, once. VENV=path uses an environment that exists, and installs nothing.
 
+SWEEPS = runaway leakage-size timesteps minority trusted-size contraction-kept mechanisms
 PYTHON ?= python3
 SIZE ?= full
 SEED ?= 0
@@ -18,7 +20,7 @@ READY = .venv/.ready
 endif
 RUN = $(VENV)/bin/python -m
 
-.PHONY: evidence figures test bench lint help
+.PHONY: evidence figures maps test bench lint help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,6 +32,10 @@ evidence: $(READY)
 
 figures: $(READY)
 	$(RUN) figures all
+
+maps: $(READY)
+	@for name in $(SWEEPS); do $(RUN) sims sweep $$name --size $(SIZE) || exit 1; done
+	@$(RUN) figures maps --size $(SIZE)
 
 test: $(READY)
 	$(RUN) pytest tests -n 2 --seed $(SEED)

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import click
 from matplotlib import rc_context
+from matplotlib.figure import Figure
 from PIL import Image
 
 from figures import (
@@ -15,6 +16,15 @@ from figures import (
     kept,
     kept_moments,
     log_odds,
+    map_contraction,
+    map_leakage,
+    map_mechanisms,
+    map_mechanisms_by_generation,
+    map_minority,
+    map_rules,
+    map_runaway,
+    map_timesteps,
+    map_u_shape,
     multiclass_bound,
     ole,
     ole_bounds,
@@ -28,6 +38,7 @@ from figures import (
 )
 from figures.records import Shelf
 from figures.style import RC
+from figures.tables import TableShelf
 from sims.record import replacing
 
 FIGURES: dict[str, ModuleType] = {
@@ -49,18 +60,39 @@ FIGURES: dict[str, ModuleType] = {
     "u-shape": u_shape,
 }
 
+MAPS: dict[str, ModuleType] = {
+    "map-leakage": map_leakage,
+    "map-contraction": map_contraction,
+    "map-runaway": map_runaway,
+    "map-rules": map_rules,
+    "map-minority": map_minority,
+    "map-mechanisms": map_mechanisms,
+    "map-mechanisms-by-generation": map_mechanisms_by_generation,
+    "map-timesteps": map_timesteps,
+    "map-u-shape": map_u_shape,
+}
+
 
 def question(module: ModuleType) -> str:
     """The first line of a figure's file."""
     return str(module.__doc__).strip().splitlines()[0]
 
 
-LIST = "\n".join(f"  {name:<24}{question(module)}" for name, module in FIGURES.items())
+def listed(modules: dict[str, ModuleType]) -> str:
+    """A line a figure."""
+    return "\n".join(f"  {name:<30}{question(module)}" for name, module in modules.items())
+
+
 EPILOG = f"""
 Figures:
 
 \b
-{LIST}
+{listed(FIGURES)}
+
+Maps, from the tables of sweeps:
+
+\b
+{listed(MAPS)}
 
 Examples:
 
@@ -68,9 +100,11 @@ Examples:
   python -m figures confidence-bound              theory alone: needs no records
   python -m figures all                           every figure, into out/figures/
   python -m figures ole kept --size smoke         two of them, from the smoke records
+  python -m figures maps                          every map of the analytic worlds
 
-Records are those of `make evidence` (or `make evidence SIZE=smoke`) or of `python -m sims PRESET --seed S`. Only
-finished runs of today's source, settings and package versions are drawn; others are put aside and named.
+Records are those of `make evidence` (or `make evidence SIZE=smoke`) or of `python -m sims PRESET --seed S`; tables
+those of `make maps` (or `make maps SIZE=smoke`) or of `python -m sims sweep NAME`. Only finished runs and tables of
+today's source, settings and package versions are drawn; others are put aside and named.
 """
 
 
@@ -84,22 +118,48 @@ def fewer_colours(file: Path) -> None:
     small.save(file, format="PNG", optimize=True)
 
 
+def save(figure: Figure, file: Path, few: bool = False) -> None:
+    """Write a PNG; `few` colours where nothing is measured."""
+    with replacing(file) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+        if few:
+            fewer_colours(temporary)
+
+
 def draw(name: str, shelf: Shelf, out: Path) -> str:
     """Draw one figure into `out`/NAME.png; says what it was drawn from."""
     worlds = shelf.worlds(FIGURES[name].WORLDS)
     with rc_context(RC):
-        figure = FIGURES[name].draw(worlds)
-        with replacing(out / f"{name}.png") as temporary:
-            figure.savefig(temporary, format="png", metadata={"Software": None})
-            if not worlds:
-                fewer_colours(temporary)
+        save(FIGURES[name].draw(worlds), out / f"{name}.png", few=not worlds)
     sources = ", ".join(f"{w.runs[0].folder.settings['preset']['name']} x {w.n}" for w in worlds.values())
     stale = " (stale)" if any(w.stale for w in worlds.values()) else ""
     return f"{out / f'{name}.png'}  from {sources or 'theory'}{stale}"
 
 
+def draw_map(name: str, shelf: TableShelf, out: Path) -> str:
+    """Draw one map into `out`/NAME.png; says what it was drawn from."""
+    tables = shelf.tables(MAPS[name].SWEEPS)
+    with rc_context(RC):
+        save(MAPS[name].draw(tables), out / f"{name}.png")
+    sources = ", ".join(f"{t.name}{'-smoke' * t.smoke} x {t.n}" for t in tables.values())
+    stale = " (stale)" if any(t.stale for t in tables.values()) else ""
+    return f"{out / f'{name}.png'}  from {sources}{stale}"
+
+
+def chosen(names: tuple[str, ...]) -> list[str]:
+    """Every name once; `all` and `maps` spelled out."""
+    groups = {"all": list(FIGURES), "maps": list(MAPS)}
+    return list(dict.fromkeys(one for name in names for one in groups.get(name, [name])))
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG, no_args_is_help=True)
-@click.argument("names", metavar="NAME...|all", nargs=-1, required=True, type=click.Choice([*FIGURES, "all"]))
+@click.argument(
+    "names",
+    metavar="NAME...|all|maps",
+    nargs=-1,
+    required=True,
+    type=click.Choice([*FIGURES, *MAPS, "all", "maps"]),
+)
 @click.option(
     "--runs",
     default="runs",
@@ -134,13 +194,15 @@ def main(
 ) -> None:
     """Draw figures from records and theory; nothing is trained or simulated.
 
-    NAME is a figure below; `all` draws every one, and fails at the end if one of them lacked its records.
+    NAME is a figure below; `all` draws every one but the maps, `maps` every map; both fail at the end if one of them
+    lacked its records.
     """
-    shelf = Shelf(runs, size, seed, any_source)
+    shelf, tables = Shelf(runs, size, seed, any_source), TableShelf(runs, size, any_source)
     failed = 0
-    for name in FIGURES if "all" in names else dict.fromkeys(names):
+    for name in chosen(names):
         try:
-            click.echo(f"{name}: {draw(name, shelf, out)}")
+            drawn = draw(name, shelf, out) if name in FIGURES else draw_map(name, tables, out)
+            click.echo(f"{name}: {drawn}")
         except (ValueError, KeyError) as error:
             failed += 1
             why = f"the records have no {error}" if isinstance(error, KeyError) else error
