@@ -765,6 +765,13 @@ CORRECTIONS = [
         "No drift: P(s > 1/2) = P(sum l_i chi_i^2 > 2 sum l_i), l the spectrum of E (trusted samples of 400)",
     ),
     theory(
+        "shrunk-views",
+        "false belief, units of the trusted sample",
+        OURS,
+        "... and lsf's P(s > 1/2), its units those of the trusted sample, is at most the sum of both views' "
+        "(16 dimensions, 40 trusted, a real pool of 500)",
+    ),
+    theory(
         "kept-fraction-map",
         "variance",
         OURS,
