@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,11 @@ def text(cell: Cell) -> str:
 # --- every policy in every world ---
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(
+    ("world", "policy"), sorted({*product(WORLDS, POLICIES)} - {("minority", "ACUR-SIMS")})
+)
 def test_every_policy_runs_in_every_world(world: str, policy: str, seed: int) -> None:
-    """Budgets, shares of real data, and flat records that JSON can hold."""
-    if (world, policy) == ("minority", "ACUR-SIMS"):
-        pytest.skip("refused: see test_bad_cells_are_refused_by_name")
+    """Budgets, shares of real data, and flat records that JSON can hold. (The one pair left out is refused.)"""
     rows = run_cell(Cell(WORLDS[world], policy, seed, n=66, generations=1, trusted=12, measures=("laws",)))
     assert [row["generation"] for row in rows] == [0, 1]
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
