@@ -367,3 +367,27 @@ def test_false_belief(conclude: Callable[..., None], rng: np.random.Generator) -
     value, control = false_belief(l, 0.5), false_belief(l, 0.0)
     verdict, found = against(draw, value, rng, 2500, control)
     conclude("shrunk-views [false belief]", verdict, found.mean, around=found)
+
+
+def believes(rng: np.random.Generator, own: bool, d: int = 16, m: int = 40, n: int = 500) -> bool:
+    """Is s > 1/2 of a real pool, in lsf's units or, else, in the true ones?"""
+    T, P = rng.standard_normal((m, d)), rng.standard_normal((n, d))
+    if own:
+        return bool(ShrunkHerdFilter().fit(T, np.zeros(m, int)).believed(P, np.zeros(n, int))[0] > 0.5)
+    return target_distances(P, T)[1] > 0.5
+
+
+def test_false_belief_in_own_units(conclude: Callable[..., None], rng: np.random.Generator) -> None:
+    """lsf's share of s > 1/2, no drift; control: in the true units it is below the sum of both views'.
+
+    Both spectra by 800 points, of the latents and of their lengths; the pool being of 500, delta = 0.08 sigma: 1/2
+    counts as 0.45.
+    """
+    x = rng.standard_normal((800, 16))
+    r = np.linalg.norm(x, axis=1)
+    both = sum(false_belief(energy_spectrum(D), 0.45) for D in (cdist(x, x), np.abs(r[:, None] - r)))
+    own, true = (np.array([believes(rng, units) for _ in range(150)]) for units in (True, False))
+    error = np.sqrt(both * (1 - both) / 150)
+    assert true.mean() <= both + STANDARD_ERRORS * error, "the true units fail as well"
+    verdict = FAILS if own.mean() > both + CONTROL * error else HOLDS
+    conclude("shrunk-views [false belief, units of the trusted sample]", verdict, own.mean(), FAILS)

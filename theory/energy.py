@@ -15,9 +15,12 @@
    variance 2 sum l_i^2 is at most 2 Delta^2/D. Normal in d dimensions: each coordinate has the Rayleigh quotient
    E x_1 y_1 (-|x - y|) = (1 - 1/d) E 1/|x - y| = Delta/(2d) (Stein's lemma twice), so D <= 2d: lengths, in one
    dimension, have D about 2 and are easily fooled.
+4. Units. If z is standardised by the m trusted samples themselves, a new sample has E z^2 = (m + 1)/(m - 3) in each
+   coordinate, they have exactly 1: an eta of 4/m without any drift, by 2 a delta/sigma of 4 d/m in the lengths. Units
+   of the pool have no such effect.
 
 Source: Szekely and Rizzo (2013); Sejdinovic, Sriperumbudur, Gretton and Fukumizu (2013); Imhof (1961) for the tail;
-1 to 3 own derivation.
+1 to 4 own derivation.
 """
 
 from typing import Any
