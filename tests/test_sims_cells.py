@@ -111,16 +111,18 @@ def test_a_longer_loop_begins_as_the_shorter_one(seed: int) -> None:
 
 
 def test_trusted_samples_stay_out_of_the_pool(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of ACU, which holds everything; they are `trusted` of each class, and every filter has the same."""
+    """Of ACU, which holds everything; they are `trusted` of each class."""
     shown: list[tuple[Lab, Pool]] = []
     monkeypatch.setitem(MEASURES, "spy", lambda lab, pool, model, made: shown.append((lab, pool)) or {})
-    run_cell(Cell(WORLDS["means"], "ACU", seed, **SMALL, measures=("spy",)))
+    run_cell(
+        Cell(WORLDS["means"], "ACU", seed, n=60, generations=2, trusted=20, measures=("spy",))
+    )  # as many each
     assert len(shown) == 3
     lab, pool = shown[-1]
     assert len(pool) == 180
     assert not np.isin(lab.trusted.x, pool.x).any()
     assert np.isin(lab.real.x, pool.x).all()  # control
-    assert np.bincount(lab.trusted.y).tolist() == [12, 12, 12]
+    assert np.bincount(lab.trusted.y).tolist() == [20, 20, 20]
 
 
 @pytest.mark.parametrize("name", FILTERS)

@@ -316,6 +316,26 @@ def test_a_class_that_is_too_small_is_refused(setting: World, least: int, rng: n
         ClassFit(setting, law).fit(pool.take(np.arange(2 * least - 1)), rng)
 
 
+@pytest.mark.parametrize("name", ["means", "curved", "minority"])
+@pytest.mark.parametrize("left", [0, 3])
+def test_a_starved_class_stays_as_the_last_model_had_it(
+    name: str, left: int, rng: np.random.Generator
+) -> None:
+    """The others are refitted; a pool with enough of it brings the class back."""
+    setting = WORLDS[name]
+    law = setting.truth(0)
+    generator = ClassFit(setting, law, Mechanisms(temperature=0.5))
+    start, pool = generator.fit(points(law, 50, rng), rng), points(law, 50, rng)
+    starved = generator.fit(pool.take(np.arange((setting.classes - 1) * 50 + left)), rng, start=start)
+    full = generator.fit(pool, rng, start=start)
+    for key in ("weights", "means", "covariances", "thickness"):
+        found = starved.fitted.state()[key]
+        assert np.array_equal(found[-1], start.fitted.state()[key][-1])
+        assert np.array_equal(found[:-1], full.fitted.state()[key][:-1])
+    assert not np.allclose(full.fitted.covariances[-1], start.fitted.covariances[-1])
+    assert close(starved.law.covariances, 0.5 * starved.fitted.covariances)
+
+
 # --- refusals ---
 
 
