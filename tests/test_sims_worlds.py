@@ -17,7 +17,7 @@ from sims.distances import subspaces
 from sims.exact_score import Diffused
 from sims.laws import Laws
 from sims.mechanisms import Mechanisms
-from tests.tolerances import ANGLE, EM, THICKNESS, assert_asymptotic, assert_exact, close
+from tests.tolerances import ANGLE, CURVED, EM, THICKNESS, assert_asymptotic, assert_exact, close
 
 PLAIN = World(dim=6, rank=2, noise=0.5, angles=60.0)
 MODES = WORLDS["minority"]
@@ -248,7 +248,7 @@ def test_thickness_of_a_normal_law(rng: np.random.Generator) -> None:
     setting = World(8, 3, 0.15, shape="sphere")
     law = setting.truth(0)
     pool = points(replace(law, sphere=0), 4000, rng)
-    assert close(ClassFit(setting, law).fit(pool, rng).fitted.thickness, np.sqrt(3 * np.pi / 8 - 1), 0.05)
+    assert close(ClassFit(setting, law).fit(pool, rng).fitted.thickness, np.sqrt(3 * np.pi / 8 - 1), CURVED)
 
 
 def test_curved_refit_is_sampled_as_a_curve(rng: np.random.Generator) -> None:
@@ -258,7 +258,7 @@ def test_curved_refit_is_sampled_as_a_curve(rng: np.random.Generator) -> None:
     U = subspaces(law.covariances[:, 0], 2)
     for c in range(2):
         radii = [np.linalg.norm(p.x[p.y == c] @ U[c], axis=1) for p in (pool, made)]
-        assert close(radii[1].mean(), radii[0].mean(), 0.05)
+        assert close(radii[1].mean(), radii[0].mean(), CURVED)
         assert np.quantile(radii[1], 0.01) > 0.6 * radii[0].mean()
 
 

@@ -191,7 +191,11 @@ THICKNESS = (
     0.03  # relative bias of a squared thickness to first order, of 400 samples with noise off the sphere
 )
 ENGINES = 1e-8  # level of each distribution test of drawn loops against law-exact ones: 18 of them a run
-__all__ += ["ANGLE", "EM", "THICKNESS", "ENGINES"]
+CURVED = 0.05  # radii and thickness of 2000 samples or more
+SHARE = 0.2  # of real samples in a random 200 of 400 or more: 7 standard errors
+RETENTION = 0.2  # of a tenth of 10,000 samples over that of 20,000: 5 standard errors
+LEAST_MODE = 0.35  # the same of the smaller of two halves of that tenth
+__all__ += ["ANGLE", "EM", "THICKNESS", "ENGINES", "CURVED", "SHARE", "RETENTION", "LEAST_MODE"]
 
 # of the records of the maps
 RERUN = 1e-5  # a cell run again, relatively: sums in another order, over six generations
