@@ -119,7 +119,7 @@ def fewer_colours(file: Path) -> None:
 
 
 def save(figure: Figure, file: Path, few: bool = False) -> None:
-    """Write a PNG; `few` colours where nothing is measured."""
+    """Write a PNG; in `few` colours where it shows no images."""
     with replacing(file) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
         if few:
@@ -140,7 +140,7 @@ def draw_map(name: str, shelf: TableShelf, out: Path) -> str:
     """Draw one map into `out`/NAME.png; says what it was drawn from."""
     tables = shelf.tables(MAPS[name].SWEEPS)
     with rc_context(RC):
-        save(MAPS[name].draw(tables), out / f"{name}.png")
+        save(MAPS[name].draw(tables), out / f"{name}.png", few=True)
     sources = ", ".join(f"{t.name}{'-smoke' * t.smoke} x {t.n}" for t in tables.values())
     stale = " (stale)" if any(t.stale for t in tables.values()) else ""
     return f"{out / f'{name}.png'}  from {sources}{stale}"

@@ -50,7 +50,8 @@ def panel(ax: Axes, D: dict[tuple[float, float], np.ndarray], k: int, norm: TwoS
     for i, j in np.ndindex(mean.shape):
         word = f"{mean[i, j]:.1f}" if clear[i, j] else f"({mean[i, j]:.1f})"
         colour = "white" if abs(mean[i, j]) > 0.6 * SPAN else "black"
-        ax.text(float(lam[j]), float(q[i]), word, ha="center", va="center", fontsize=8, color=colour)
+        text = ax.text(float(lam[j]), float(q[i]), word, ha="center", va="center", fontsize=8, color=colour)
+        text.set_path_effects([withStroke(linewidth=2, foreground="black" if colour == "white" else "white")])
     fine = np.append(np.linspace(max(x[0], 0.05), 0.99, 80), 0.999)
     for made, style in ((True, {"linewidth": 2}), (False, {"linestyle": DASHED})):
         label = f"predicted boundary of what is {'made (D)' if made else 'kept'}"

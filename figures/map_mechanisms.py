@@ -109,7 +109,7 @@ def draw(tables: dict[str, SweepTable]) -> Figure:
     *panels, pattern, track = axes[0]
     for ax, reading in zip(panels, READINGS, strict=True):
         rows(ax, names, found[reading])
-        ax.set_title(f"change of {READINGS[reading]}", fontsize=8.5)
+        ax.set_title(f"change of\n{READINGS[reading]}", fontsize=8.5)
     patterns(pattern, names, found)
     pattern.set_title("OLE up and\nconfidence down", fontsize=8.5)
     policies = tracks(track, names, table)
