@@ -132,6 +132,8 @@ def test_false_belief_of_known_laws():
     l = normal_spectrum()  # noqa: E741
     seen = [false_belief(l, x) for x in b]
     assert at_most(seen, [false_belief_bound(effective_dimension(l), x) for x in b])
+    assert close(false_belief_bound(4, 0.5), 1 / 3)
+    assert close(false_belief_bound(2, 0.75), 0.1)
     assert false_belief(np.ones(64), 0.5) < 1e-4 < 0.09 < seen[2]
 
 
