@@ -24,7 +24,7 @@ from sims.tables import cell_keys
 __all__ = ["RECORDS", "READ", "Record", "keep", "load"]
 
 RECORDS = Path(__file__).parent / "records"
-READ = {"mechanisms": "kl", "trusted-size": "kl", "minority": "minority"}
+READ = {"mechanisms": "kl", "rules-again": "kl", "trusted-size": "kl", "minority": "minority"}
 """What of the last generation is kept, by sweep."""
 
 

@@ -17,8 +17,8 @@ from sims.sweeps import HELD_OUT, LEANING, RULES, SITUATIONS, sweep
 from tests.tolerances import RERUN, close
 
 DESIGN = tuple(name for name in SITUATIONS if name not in HELD_OUT)
-RULE = "ACU-SHRUNK"
-AGAIN = {"mechanisms": 12, "trusted-size": 6, "minority": 3}
+RULE, HERD = "ACU-SHRUNK", "ACU-HERD"
+AGAIN = {"mechanisms": 12, "rules-again": 6, "trusted-size": 6, "minority": 3}
 
 
 @pytest.fixture(params=READ)
@@ -59,11 +59,17 @@ def put(report: list[Evidence]) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize(
-    ("name", "situations"),
-    [("never worse", DESIGN), ("never worse, held-out mechanisms", HELD_OUT)],
+    ("name", "rule", "sweep_name", "situations"),
+    [
+        ("never worse", RULE, "mechanisms", DESIGN),
+        ("never worse, held-out mechanisms", RULE, "mechanisms", HELD_OUT),
+        ("trim-then-herd, never worse", HERD, "rules-again", tuple(SITUATIONS)),
+    ],
 )
-def test_never_worse(put: Callable[..., None], name: str, situations: tuple[str, ...]) -> None:
-    verdict, least = never_worse([gains(load("mechanisms"), s, RULE) for s in situations])
+def test_never_worse(
+    put: Callable[..., None], name: str, rule: str, sweep_name: str, situations: tuple[str, ...]
+) -> None:
+    verdict, least = never_worse([gains(load(sweep_name), s, rule) for s in situations])
     put(f"better-rule [{name}]", verdict, least.mean, least, least.n)
 
 
@@ -74,24 +80,34 @@ def test_control_top_n_is_worse_somewhere(put: Callable[..., None]) -> None:
     assert verdict == FAILS, "top-N is worse than random choice in no situation: has the measure any power?"
 
 
-def test_best_or_tied(put: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    ("name", "rule", "sweep_name"),
+    [
+        ("best or tied in most", RULE, "mechanisms"),
+        ("trim-then-herd, best or tied in most", HERD, "rules-again"),
+    ],
+)
+def test_best_or_tied(put: Callable[..., None], name: str, rule: str, sweep_name: str) -> None:
     """In how many situations is no other rule better? Value: their share."""
-    record, kept = load("mechanisms"), 0
+    record, kept = load(sweep_name), 0
     for situation in SITUATIONS:
-        own = record.logs(situation, RULE)
-        rivals = [interval(own - record.logs(situation, rival)) for rival in RULES if rival != RULE]
+        own = record.logs(situation, rule)
+        rivals = [interval(own - record.logs(situation, rival)) for rival in RULES if rival != rule]
         kept += not any(r.low > 0 for r in rivals)
     verdict = HOLDS if 2 * kept > len(SITUATIONS) else FAILS
-    put("better-rule [best or tied in most]", verdict, kept / len(SITUATIONS), None, 100)
+    put(f"better-rule [{name}]", verdict, kept / len(SITUATIONS), None, 100)
 
 
-def test_few_trusted_samples(put: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    ("name", "rule"), [("few trusted samples", RULE), ("trim-then-herd, few trusted samples", HERD)]
+)
+def test_few_trusted_samples(put: Callable[..., None], name: str, rule: str) -> None:
     record = load("trusted-size")
-    parts = [gains(record, s, RULE, m) for s in ("sound", "contraction") for m in (20, 40)]
+    parts = [gains(record, s, rule, m) for s in ("sound", "contraction") for m in (20, 40)]
     verdict, least = never_worse(parts)
-    put("better-rule [few trusted samples]", verdict, least.mean, least, least.n)
-    herded = [gains(record, "sound", rule, 20) for rule in LEANING if rule != RULE]
-    assert any(g.high < 0 for g in herded), "control: no rule is worse with 20 samples"
+    put(f"better-rule [{name}]", verdict, least.mean, least, least.n)
+    others = [gains(record, "sound", other, 20) for other in LEANING if other != RULE]
+    assert any(g.high < 0 for g in others), "control: no rule is worse with 20 samples"
 
 
 @pytest.mark.parametrize(("name", "policy"), [("top-N", "ACU-LSF"), ("shrunk herding", RULE)])

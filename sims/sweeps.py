@@ -158,6 +158,17 @@ def mechanisms(smoke: bool) -> list[Cell]:
     ]
 
 
+def rules_again(smoke: bool) -> list[Cell]:
+    """Map (d) once more for the rules alone, on a hundred seeds from 2000 on."""
+    again = range(FIRST + 1000, FIRST + 1000 + (3 if smoke else 100))
+    names = ("sound", "contraction") if smoke else tuple(SITUATIONS)
+    return [
+        Cell(world, policy, s, mechanism, generations=2 if smoke else 6, measures=LAWS)
+        for name, policy, s in product(names, RULES, again)
+        for world, mechanism in [SITUATIONS[name]]
+    ]
+
+
 def minority(smoke: bool) -> list[Cell]:
     """Map (e): a minority mode of 10% in every class, nearer to the other class."""
     return [
@@ -214,6 +225,7 @@ SWEEPS = {
         Sweep("runaway", "How fast does top-N inflate the classes?", runaway),
         Sweep("mechanisms", "Which rule and policy copes with which mechanism?", mechanisms),
         Sweep("trusted-size", "How many trusted samples does a rule need?", trusted_size),
+        Sweep("rules-again", "Do the ranks of the rules hold on fresh seeds?", rules_again),
         Sweep("minority", "What does each rule leave of a minority mode?", minority),
         Sweep("timesteps", "What becomes of the U-shape as generations pass?", timesteps, run_timesteps),
     )
