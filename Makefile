@@ -34,8 +34,11 @@ figures: $(READY)
 	$(RUN) figures all
 
 maps: $(READY)
-	@for name in $(SWEEPS); do $(RUN) sims sweep $$name --size $(SIZE) || exit 1; done
+	@$(MAKE) --no-print-directory -j $(if $(filter smoke,$(SIZE)),2,1) $(SWEEPS:%=sweep-%)
 	@$(RUN) figures maps --size $(SIZE)
+
+sweep-%:
+	@$(RUN) sims sweep $* --size $(SIZE) --processes $(if $(filter smoke,$(SIZE)),1,2)
 
 test: $(READY)
 	$(RUN) pytest tests -n 2 --seed $(SEED)
