@@ -80,9 +80,9 @@ def write(root: Path, name: str, smoke: bool = True, cells: Sequence[Any] | None
 
 @pytest.fixture(scope="module")
 def smoke_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of every sweep."""
+    """A table of every sweep that has a map."""
     root = tmp_path_factory.mktemp("runs")
-    for name in SWEEPS:
+    for name in {name for module in MAPS.values() for name in module.SWEEPS}:
         write(root, name)
     return root
 
@@ -121,12 +121,13 @@ def test_maps_draws_every_map_and_says_where(
     assert not set(MAPS) & set(FIGURES)
 
 
-def test_every_sweep_has_a_map_and_make_runs_it() -> None:
-    assert {name for module in MAPS.values() for name in module.SWEEPS} == set(SWEEPS)
+def test_make_runs_every_sweep_that_a_map_needs() -> None:
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     found = re.search(r"^SWEEPS = (.*)$", makefile, flags=re.M)
     assert found
-    assert sorted(found.group(1).split()) == sorted(SWEEPS)
+    needed = {name for module in MAPS.values() for name in module.SWEEPS}
+    assert sorted(found.group(1).split()) == sorted(needed)
+    assert needed <= set(SWEEPS)
 
 
 def test_missing_tables_name_the_command(tmp_path: Path) -> None:
