@@ -358,8 +358,8 @@ def test_false_belief(conclude: Callable[..., None], rng: np.random.Generator) -
         sums = np.concatenate([[0.0], cumulated])
         across = (T * (2 * below - 2000) + sums[-1] - 2 * sums[below]).mean() / 2000
         within_pool = 2 * ((2 * np.arange(2000) - 1999) @ P) / 2000**2
-        among = np.abs(T[:, None] - T)
-        return believed(2 * across - within_pool - among.mean(), among) > 0.5
+        among = np.abs(T[:, None] - T).mean()
+        return believed(2 * across - within_pool - among, among, len(T)) > 0.5
 
     def draw(rng: np.random.Generator, size: int) -> np.ndarray:
         return np.array([once(rng.standard_normal(400)) for _ in range(size)], dtype=float)

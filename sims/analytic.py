@@ -105,8 +105,14 @@ class World:
                 )
         if self.shape == "sphere" and (self.rank < 2 or self.minority):
             raise ValueError("shape 'sphere' needs rank >= 2 and minority 0")
-        if not 0 <= self.thickness < 1:
-            raise ValueError(f"thickness must lie in [0, 1), found {self.thickness}")
+        if (
+            not 0 <= self.thickness <= 0.3
+        ):  # beyond, the radius folds at 0 and a refit no longer finds its spread
+            raise ValueError(f"thickness must lie in [0, 0.3], found {self.thickness}")
+        if self.shift and not self.minority:
+            raise ValueError(f"shift must be 0 without a minority, found {self.shift}")
+        if self.shift > self.separation:
+            raise ValueError(f"shift must be at most separation = {self.separation}, found {self.shift}")
         if self.unbiased and self.known_mean:
             raise ValueError("unbiased must be False with known_mean: its divisor n is unbiased already")
 

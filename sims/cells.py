@@ -40,6 +40,10 @@ __all__ = ["Cell", "Lab", "run_cell", "FILTERS", "POLICIES"]
 
 Row = dict[str, Any]
 ENGINES = ("sampling", "law-exact")
+HYPERGEOMETRIC, COUNTED = (
+    10**9 - 1,
+    10**15,
+)  # numpy's limit; counts that float64 holds exactly, generations together
 
 CLASS: dict[str, Any] = {"quota": "class", "shortfall": "fill"}
 
@@ -94,6 +98,9 @@ class Cell:
     engine: str = "sampling"
 
     def __post_init__(self) -> None:
+        for name, kind in (("world", World), ("mechanisms", Mechanisms)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, found {getattr(self, name)!r}")
         if self.policy not in POLICIES:
             raise ValueError(f"policy must be one of {', '.join(POLICIES)}, found {self.policy!r}")
         for name in self.measures:
@@ -110,15 +117,18 @@ class Cell:
         C, least = self.world.classes, self.world.least
         if whole("n", self.n) // C < least:
             raise ValueError(f"n must be at least {C * least}: {least} samples of each class, found {self.n}")
-        if whole("trusted", self.trusted) < max(10, self.world.rank):
-            raise ValueError(f"trusted must be at least {max(10, self.world.rank)}, found {self.trusted}")
+        enough = max(
+            10, 2 * self.world.rank
+        )  # a fifth is held out by some rules, the rest spans the subspace
+        if whole("trusted", self.trusted) < enough:
+            raise ValueError(f"trusted must be at least {enough}, found {self.trusted}")
         if self.kept is not None and not (0 < self.kept <= 1 and self.kept * 2 * self.n >= C * least):
             raise ValueError(f"kept must be a share in (0, 1] that a fit can live on, found {self.kept}")
         self._check_policy(C, least)
 
     def _check_policy(self, C: int, least: int) -> None:
         """What a policy, a mechanism or a measure cannot do in this world."""
-        if self.kept is not None and self.policy in ("SYN", "SYN-ADD", "ACU"):
+        if self.kept is not None and self.policy in ("REAL", "SYN", "SYN-ADD", "ACU", "ORACLE"):
             raise ValueError(
                 f"kept must be None with {self.policy}, which does not choose from the whole pool"
             )
@@ -130,6 +140,11 @@ class Cell:
             )
         if C < 2 and self.policy in FILTERS and self.policy not in ("ACU-SHRUNK", "ACU-RATIO"):
             raise ValueError(f"policy {self.policy} needs two classes: its probe tells them apart")
+        m, d = self.mechanisms, self.world.dim
+        if m.capacity is not None and m.capacity > d:
+            raise ValueError(f"capacity must be at most dim = {d}, found {m.capacity}")
+        if m.rotation and d < 2:
+            raise ValueError(f"rotation needs dim >= 2, found {m.rotation} in one dimension")
         if C < 2 and self.mechanisms.leakage:
             raise ValueError(f"leakage needs two classes, found {self.mechanisms.leakage} in a world of one")
         if C < 2 and "retrained" in self.measures:
@@ -142,6 +157,8 @@ class Cell:
             raise ValueError(f"engine 'law-exact' runs the policies {allowed}, found {self.policy!r}")
         if self.world.minority or self.world.shape != "normal":
             raise ValueError("engine 'law-exact' needs one normal mode a class: minority 0, shape 'normal'")
+        if self.n > (HYPERGEOMETRIC if self.policy == "SYN-ADD" else COUNTED):
+            raise ValueError(f"n is more than the law-exact engine can count, found {self.n}")
         if not set(self.measures) <= set(EXACT_MEASURES) or self.kept is not None:
             raise ValueError(
                 f"engine 'law-exact' has the measures {', '.join(EXACT_MEASURES)} and no `kept`, found "
@@ -284,11 +301,21 @@ class Lab:
 
     @cached_property
     def fair(self) -> np.ndarray:
-        """`shown` of real data in expectation: Bayes' rule takes modes that overlap for one another."""
-        return self.shown(self.fresh(20_000, stream(self.cell.seed, "fair")).x)
+        """`shown` of real data in expectation: Bayes' rule takes modes that overlap for one another.
+
+        So a mode that is gone does not read 0 but what its neighbours are taken for: .2 in the named world.
+        """
+        fair = self.shown(self.fresh(20_000, stream(self.cell.seed, "fair")).x)
+        if not fair.all():
+            raise ValueError("minority and shift make a mode that Bayes' rule never tells from the others")
+        return fair
 
     def retrained(self, pool: Pool, made: Pool) -> Row:
-        """Mean log-odds of the samples' own labels by a probe fitted to this generation's training pool."""
+        """Mean log-odds of the samples' own labels by a probe fitted to this generation's training pool; NaN where a
+        filter has starved a class of the samples that the probe's features need."""
+        counts = [np.sum(pool.y == c) for c in self.truth.classes]
+        if min(counts) < max(2, self.world.rank):
+            return {"retrained_log_odds": float("nan")}
         own = self.probe_filter(Top()).fit(pool.x, pool.y)
         return {"retrained_log_odds": float(log_odds(own.score_samples(made.x, made.y)).mean())}
 

@@ -3,6 +3,10 @@
     s = (1 + w) s_base - w s_aux,   s_i(x) = -P_i (x - m_i):
 
 precisions and precision-weighted means extrapolate alike, P = (1 + w) P_b - w P_a, P m = (1 + w) P_b m_b - w P_a m_a.
+
+This is the law of the extrapolated score of the data, p_b^{1+w} / p_a^w. A diffusion sampler extrapolates at every
+noise level on its way, and draws another law: where covariances commute, variances lam_b^{1+w} / lam_a^w in place of
+1 / ((1+w)/lam_b - w/lam_a). The two agree to first order in the difference of the models.
 """
 
 import numpy as np

@@ -195,6 +195,8 @@ def run_timesteps(cell: Cell) -> list[Row]:
 
     Generation -1 is real data that no model has seen.
     """
+    if cell.policy != "SYN":
+        raise ValueError(f"policy must be SYN, which the curves are drawn for, found {cell.policy!r}")
     lab = Lab(cell)
     model = lab.generator.fit(lab.real, stream(cell.seed, "train", 0))
     frozen, frames = model.fitted, subspaces(lab.truth.moments()[1], cell.world.rank)

@@ -127,11 +127,10 @@ def test_target_by_definition(d: int, rng: np.random.Generator) -> None:
 
 def test_believed_by_hand() -> None:
     """Two trusted at distance 1: sigma = 1/2."""
-    among = np.array([[0.0, 1.0], [1.0, 0.0]])
-    assert believed(2.0, among) == 0.75
-    assert believed(0.5, among) == 0.0
-    assert believed(0.1, among) == 0.0
-    assert believed(0.0, 0 * among) == 0.0
+    assert believed(2.0, 0.5, 2) == 0.75  # the mean of all four distances, those of a sample to itself as well
+    assert believed(0.5, 0.5, 2) == 0.0
+    assert believed(0.1, 0.5, 2) == 0.0
+    assert believed(0.0, 0.0, 2) == 0.0
 
 
 def test_select_is_the_herd_to_the_target(seed: int) -> None:
