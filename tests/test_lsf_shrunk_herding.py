@@ -127,7 +127,9 @@ def test_target_by_definition(d: int, rng: np.random.Generator) -> None:
 
 def test_believed_by_hand() -> None:
     """Two trusted at distance 1: sigma = 1/2."""
-    assert believed(2.0, 0.5, 2) == 0.75  # the mean of all four distances, those of a sample to itself as well
+    assert (
+        believed(2.0, 0.5, 2) == 0.75
+    )  # the mean of all four distances, those of a sample to itself as well
     assert believed(0.5, 0.5, 2) == 0.0
     assert believed(0.1, 0.5, 2) == 0.0
     assert believed(0.0, 0.0, 2) == 0.0
