@@ -1,7 +1,7 @@
 """What did the long sweeps find, in kilobytes, and is it still what today's cells would give?
 
-records/NAME.jsonl: a header (settings, versions, source and date of the sweep; a digest of the lines) and one line for
-each cell that a claim rests on. `python -m paper_checks.map_records` writes them from the finished tables of
+records/NAME.jsonl: a header (settings, versions, source and date of the sweep; a digest of the lines), then a line for
+each setting of the sweep: situation, trusted samples, policy, first seed, and the values of its seeds in order. `python -m paper_checks.map_records` writes them from the finished tables of
 `make maps`. A record is "stale" when the settings of its cells have changed, and an error when a line of it was
 changed or a cell run again today gives another number.
 """
@@ -29,7 +29,7 @@ READ = {"mechanisms": "kl", "rules-again": "kl", "trusted-size": "kl", "minority
 
 
 class Record:
-    """One number a cell: `frame` has situation, trusted, policy, seed and value; `stale` if settings have changed."""
+    """One number a cell: `frame` has situation, trusted, policy, seed and value, in the order of the sweep's cells."""
 
     def __init__(self, name: str, header: dict[str, Any], lines: list[list[Any]]) -> None:
         if key_of({"lines": lines}) != header["digest"]:
@@ -37,7 +37,8 @@ class Record:
                 f"records/{name}.jsonl is damaged: its lines are not those its digest was made of"
             )
         self.name, self.header = name, header
-        self.frame = pd.DataFrame(lines, columns=["situation", "trusted", "policy", "seed", "value"])
+        rows = [(*line[:3], line[3] + i, v) for line in lines for i, v in enumerate(line[4])]
+        self.frame = pd.DataFrame(rows, columns=["situation", "trusted", "policy", "seed", "value"])
 
     @property
     def stale(self) -> bool:
@@ -59,16 +60,22 @@ def cells_digest(cells: Sequence[Cell]) -> str:
 
 
 def lines_of(name: str, table: pd.DataFrame) -> list[list[Any]]:
-    """One line a cell from the finished table of a sweep."""
+    """One line a setting from the finished table of a sweep, whose cells run through the seeds of a setting in turn."""
     cells = sweep(name).cells(False)
     last = table.sort_values("generation").groupby("cell").last()
     if len(last) != len(cells):
         raise ValueError(f"the table of {name} has {len(last)} cells, the sweep {len(cells)}")
     if list(last["policy"]) != [c.policy for c in cells] or list(last["seed"]) != [c.seed for c in cells]:
         raise ValueError(f"the table of {name} is of other cells than the sweep's")
-    values = [float(f"{v:.10g}") for v in last[READ[name]]]
-    found = zip(situation_of(cells), cells, values, strict=True)
-    return [[situation, c.trusted, c.policy, c.seed, value] for situation, c, value in found]
+    lines: list[list[Any]] = []
+    for situation, c, value in zip(situation_of(cells), cells, last[READ[name]], strict=True):
+        setting = [situation, c.trusted, c.policy]
+        if not lines or lines[-1][:3] != setting:
+            lines.append([*setting, c.seed, []])
+        if c.seed != lines[-1][3] + len(lines[-1][4]):
+            raise ValueError(f"the seeds of {name} do not follow one another at {c}")
+        lines[-1][4].append(float(f"{value:.7g}"))
+    return lines
 
 
 def keep(name: str, table: pd.DataFrame, source: str, folder: Path = RECORDS) -> Path:
