@@ -1,9 +1,9 @@
 """What did the long sweeps find, in kilobytes, and is it still what today's cells would give?
 
 records/NAME.jsonl: a header (settings, versions, source and date of the sweep; a digest of the lines), then a line for
-each setting of the sweep: situation, trusted samples, policy, first seed, and the values of its seeds in order. `python -m paper_checks.map_records` writes them from the finished tables of
-`make maps`. A record is "stale" when the settings of its cells have changed, and an error when a line of it was
-changed or a cell run again today gives another number.
+each setting of the sweep: situation, trusted samples, policy, first seed, and the values of its seeds in order.
+`python -m paper_checks.map_records` writes them from the finished tables of `make maps`. A record is "stale" when the
+settings of its cells have changed, an error when a line was changed, and red when its cells give other numbers today.
 """
 
 import json
