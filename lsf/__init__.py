@@ -13,10 +13,11 @@
     kept_too = careful.select(x_pool, y, budget=300)
     print(ole(x_pool, y), ole(x_pool[kept], y[kept]), ole(x_pool[kept_too], y[kept_too]))
 
-`DensityRatioFilter`, `RankSumFilter` and `TrimHerdFilter` choose a pool as a whole, next to trusted real data.
-
 Encoders are scikit-learn transformers: `EnergyFeatures`, `FlattenedPCA`, any callable, or
 `lsf.unet.UNetEncoder` (needs torch) for the bottleneck of a diffusers U-Net, which is the paper's.
+
+`DensityRatioFilter`, `RankSumFilter`, `TrimHerdFilter` and `ShrunkHerdFilter` choose from a pool as a whole, beside
+trusted real data.
 """
 
 from lsf.density_ratio import DensityRatioFilter, RankSumFilter
@@ -26,12 +27,14 @@ from lsf.herding import TrimHerdFilter
 from lsf.pool import Pool, concat
 from lsf.probe import Probe
 from lsf.rules import Matched, Random, Rule, Threshold, Top
+from lsf.shrunk_herding import ShrunkHerdFilter
 
 __all__ = [
     "LatentSpaceFilter",
     "DensityRatioFilter",
     "RankSumFilter",
     "TrimHerdFilter",
+    "ShrunkHerdFilter",
     "Pool",
     "concat",
     "Probe",
