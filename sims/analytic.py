@@ -83,6 +83,8 @@ class World:
         self._check_diffusion()
 
     def _check_angles(self) -> None:
+        if np.asarray(self.angles).dtype.kind not in "if":
+            raise TypeError(f"angles must be numbers, found {self.angles!r}")
         t = np.atleast_1d(np.asarray(self.angles, dtype=float))
         if len(t) not in (1, self.rank):
             raise ValueError(f"angles must be one number or rank = {self.rank} of them, found {len(t)}")
