@@ -1,4 +1,4 @@
-# make evidence   verdicts on every claim (12 to 20 minutes on 2 cores); SIZE=smoke: the whole way in a minute
+# make evidence   verdicts on every claim (about 25 minutes on 2 cores); SIZE=smoke: the whole way in a minute
 # make maps       sweeps of the analytic worlds, and their maps (about half an hour); SIZE=smoke: a minute. Resumes.
 # make test       the tests of the code            make bench   speed, as ratios in one run
 # make figures    draw out/figures/ again          make lint    ruff and mypy
