@@ -41,7 +41,7 @@ sweep-%:
 	@$(RUN) sims sweep $* --size $(SIZE) --processes $(if $(filter smoke,$(SIZE)),1,2)
 
 test: $(READY)
-	$(RUN) pytest tests -n 2 --seed $(SEED)
+	$(RUN) pytest tests -n 2 -m "not slow" --seed $(SEED)
 
 bench: $(READY)
 	$(RUN) benchmarks

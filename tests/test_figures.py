@@ -154,6 +154,7 @@ def command(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
+@pytest.mark.slow  # `make evidence` draws them all as well
 def test_all_draws_every_figure_and_says_where(smoke_runs: Path, tmp_path: Path) -> None:
     result = command("all", "--runs", smoke_runs, "--out", tmp_path)
     assert result.exit_code == 0, result.output

@@ -44,7 +44,10 @@ def kill_when(process: subprocess.Popen[bytes], out: Path, number: int) -> int:
 
 @pytest.mark.parametrize(
     ("name", "policies", "moments"),
-    [("digits-smoke", ("SYN", "ACU-LSF"), (0, 2)), ("runaway-smoke", ("ACUR", "ACU-LSF"), (1,))],
+    [
+        ("digits-smoke", ("SYN", "ACU-LSF"), (0, 2)),
+        pytest.param("runaway-smoke", ("ACUR", "ACU-LSF"), (1,), marks=pytest.mark.slow),
+    ],
 )
 def test_killed_run_goes_on_to_the_same_records(
     name: str, policies: tuple[str, ...], moments: tuple[int, ...], tmp_path: Path
