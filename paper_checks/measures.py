@@ -181,6 +181,11 @@ def u_shapes(runs: Sequence[Run], convention: str) -> list[float]:
             for run in runs
         ]
     )
+    return u_depths(curves)
+
+
+def u_depths(curves: np.ndarray) -> list[float]:
+    """D of curves (seeds, timesteps), each against the t* of the others."""
     D = []
     for i, curve in enumerate(curves):
         best = int(np.argmin(np.delete(curves, i, axis=0).mean(axis=0)))

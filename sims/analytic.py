@@ -24,6 +24,7 @@ from lsf.pool import Pool
 from sims.exact_score import ABAR, Diffused, noise_level
 from sims.extrapolation import extrapolated
 from sims.laws import Laws
+from sims.lowrank import ppca
 from sims.mechanisms import NONE, Mechanisms
 from sims.seeds import stream
 
@@ -276,15 +277,13 @@ class ClassFit:
 
     def _structured(self, S: np.ndarray) -> np.ndarray:
         """The covariance that the family has room for."""
-        r, s = self.world.rank, self.world.noise
-        ppca = self.world.fit == "ppca"
-        if self.world.fit == "full" or (ppca and r == self.world.dim):
+        r, d, fit = self.world.rank, self.world.dim, self.world.fit
+        if fit == "full" or (fit == "ppca" and r == d):
             return S
-        w, V = np.linalg.eigh(S)
-        U = V[:, -r:]
-        floor = w[:-r].mean() if ppca else s**2
-        top = w[-r:] - floor if ppca else np.ones(r)
-        return (U * top) @ U.T + floor * np.eye(len(w))
+        if fit == "ppca":
+            return ppca(S, r)
+        U = np.linalg.eigh(S)[1][:, -r:]
+        return U @ U.T + self.world.noise**2 * np.eye(d)
 
     def _thickness(self, x: np.ndarray, S: np.ndarray) -> float:
         """s.d. of the radius over its mean, in the whitened plane of the top q axes."""

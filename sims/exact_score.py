@@ -119,7 +119,7 @@ def posterior_mean(laws: Laws, x_w: Any, w: float, labels: Any = None) -> np.nda
 @dataclass(frozen=True, eq=False)
 class Diffused:
     """What DDIM draws with the exact score of each class of `laws`, in 1 <= `steps` <= 1000 steps: evenly spaced
-    timesteps from 999 to 0, and from w_0 to the sample. Attributes are those of `laws`, which it tends to.
+    timesteps from 999 to 0, and from w_0 to the sample. Its law tends to `laws`.
 
     Raises ValueError on `steps` out of range, and on laws as `Denoiser`.
     """
@@ -166,35 +166,6 @@ class Diffused:
         VF = V * F[..., None, :]
         means = self.laws.means[..., None] - VF @ V.swapaxes(2, 3) @ self.laws.means[..., None]
         return replace(self.laws, means=means[..., 0], covariances=(1 + w[0] ** 2) * VF @ VF.swapaxes(2, 3))
-
-    @property
-    def classes(self) -> np.ndarray:
-        """(C,) of `laws`."""
-        return self.laws.classes
-
-    @property
-    def weights(self) -> np.ndarray:
-        """(C, J) of `laws`."""
-        return self.laws.weights
-
-    @property
-    def means(self) -> np.ndarray:
-        """(C, J, d) of `laws`."""
-        return self.laws.means
-
-    @property
-    def covariances(self) -> np.ndarray:
-        """(C, J, d, d) of `laws`."""
-        return self.laws.covariances
-
-    @property
-    def dim(self) -> int:
-        """d."""
-        return self.laws.dim
-
-    def state(self) -> dict[str, np.ndarray]:
-        """The arrays of `laws`, and the number of steps."""
-        return {**self.laws.state(), "steps": np.array(self.steps)}
 
 
 class PosteriorMean(TransformerMixin, BaseEstimator):

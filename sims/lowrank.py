@@ -12,7 +12,15 @@ import numpy as np
 from lsf.pool import Pool
 from sims.gaussian import ClassGaussians
 
-__all__ = ["ClassSubspaces", "TwoSubspaces"]
+__all__ = ["ClassSubspaces", "TwoSubspaces", "ppca"]
+
+
+def ppca(S: np.ndarray, rank: int) -> np.ndarray:
+    """U (L - s^2) U' + s^2 I from the eigenvalues of S (d, d), s^2 the mean of those beyond the rank < d."""
+    w, V = np.linalg.eigh(S)
+    floor = w[:-rank].mean()
+    U, L = V[:, -rank:], w[-rank:]
+    return (U * (L - floor)) @ U.T + floor * np.eye(len(w))
 
 
 @dataclass(frozen=True)
@@ -63,10 +71,7 @@ class ClassSubspaces(ClassGaussians):
         return np.zeros(x.shape[1])
 
     def covariance(self, x: np.ndarray) -> np.ndarray:
-        """U (L - s^2) U' + s^2 I from the eigenvalues of x'x/n, s^2 the mean of those beyond the rank."""
+        """`ppca` of x'x/n."""
         if self.rank >= x.shape[1]:
             raise ValueError(f"rank must be less than the dimension {x.shape[1]}, found {self.rank}")
-        w, V = np.linalg.eigh(x.T @ x / len(x))
-        floor = w[: -self.rank].mean()
-        U, L = V[:, -self.rank :], w[-self.rank :]
-        return (U * (L - floor)) @ U.T + floor * np.eye(len(w))
+        return ppca(x.T @ x / len(x), self.rank)
