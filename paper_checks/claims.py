@@ -865,8 +865,8 @@ EXACT_SCORE = [
         "ole-u-shape",
         f"{kind}, {given}, exact score",
         NOTES,
-        "... of posterior means E[x_0 | x_t] under the exact score of a generator fitted to real data, for real data that "
-        "it has not seen (D as above)",
+        "... of posterior means E[x_0 | x_t] under the exact score of a generator fitted to real data, for real data "
+        "that it has not seen (D as above)",
         "own seeds",
         0.05,
         ANALYTIC,
