@@ -90,8 +90,8 @@ def law_measures(law: Laws, truth: Laws, rank: int) -> dict[str, float]:
     m, S = law.moments()
     m_0, S_0 = truth.moments()
     classes = range(len(m))
-    # of the first mode: the moments of a mixture may be longest between its modes
-    U, V = subspaces(truth.covariances[:, 0], rank), subspaces(S, rank)
+    # within modes: the moments of a mixture may be longest between its modes
+    U, V = (subspaces(np.einsum("cj,cjab->cab", L.weights, L.covariances), rank) for L in (truth, law))
     pairs = list(combinations(classes, 2))
     return {
         "kl": float(np.mean([kl(m_0[c], S_0[c], m[c], S[c]) for c in classes])),

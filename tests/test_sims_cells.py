@@ -469,3 +469,28 @@ def test_situations_are_found_again() -> None:
 def test_unknown_sweep_is_refused_and_the_known_are_listed() -> None:
     with pytest.raises(ValueError, match=r"sweep must be one of leakage-size, .*timesteps, found 'all'"):
         sweep("all")
+
+
+# --- what is said late, or not at all, unless it is looked for ---
+
+
+def test_a_probe_is_not_retrained_without_samples_of_a_class(seed: int) -> None:
+    """NaN, and no crash, where a filter has starved a class; a number where it has not."""
+    lab = Lab(Cell(LOW, "ACU-LSF", seed, n=60, generations=1, trusted=12, measures=("retrained",)))
+    made = lab.fresh(20, stream(seed, "made"))
+    starved = lab.real.take(np.r_[np.flatnonzero(lab.real.y == 0), np.flatnonzero(lab.real.y == 1)[:1]])
+    assert np.isnan(lab.retrained(starved, made)["retrained_log_odds"])
+    assert np.isfinite(lab.retrained(lab.real, made)["retrained_log_odds"])
+
+
+def test_curves_over_timesteps_are_drawn_for_syn_alone() -> None:
+    cell = sweep("timesteps").cells(True)[0]
+    with pytest.raises(ValueError, match=r"^policy must be SYN"):
+        sweep("timesteps").run(replace(cell, policy="ACUR-SIMS"))
+
+
+def test_a_mode_that_is_never_told_apart_is_refused(seed: int) -> None:
+    """Its share over a fair share of 0 would be NaN."""
+    world = replace(WORLDS["minority"], minority=0.01, shift=0.3)
+    with pytest.raises(ValueError, match=r"^minority and shift"):
+        run_cell(Cell(world, "SYN", seed, n=60, generations=0, trusted=12))

@@ -276,3 +276,12 @@ def test_aligned_cosine_of_random_lines(rng: np.random.Generator) -> None:
 def test_one_class_has_no_cosine() -> None:
     one = World(6, 2, 0.1, classes=1).truth(0)
     assert np.isnan(aligned_cosine(one, one, 2))
+
+
+def test_subspaces_are_those_within_modes() -> None:
+    """It is found though modes lie further apart than it is wide, where the longest axis of the moments is another."""
+    truth = World(6, 1, 0.5, separation=9.0, minority=0.3, shift=8.0).truth(0)
+    found = law_measures(truth, truth, 1)
+    assert close([found["kept_subspace"], found["energy_own"], found["cosine"]], [1, 1, 0])
+    longest, own = subspaces(truth.moments()[1], 1), subspaces(truth.covariances[:, 0], 1)
+    assert np.abs(longest.swapaxes(1, 2) @ own).max() < 0.1  # control

@@ -431,3 +431,9 @@ def test_unknown_world_is_refused_and_the_known_are_listed() -> None:
         world("flat")
     assert all(world(name) is row for name, row in WORLDS.items())
     assert len(set(WORLDS.values())) == len(WORLDS)
+
+
+@pytest.mark.parametrize("angles", ["75", ("60", "75"), None])
+def test_angles_that_are_no_numbers_are_refused(angles: Any) -> None:
+    with pytest.raises(TypeError, match=r"^angles"):
+        replace(PLAIN, angles=angles)
