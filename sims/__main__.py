@@ -65,10 +65,10 @@ class Folder(click.Path):
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """What is wrong with a folder is said in one line, without a traceback."""
+    """What is wrong with a folder, or with a training, is said in one line, without a traceback."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ArithmeticError) as error:
         raise click.ClickException(" ".join(str(error).split())) from error
 
 
