@@ -3,10 +3,11 @@
 Denoising diffusion (Ho et al., NeurIPS 2020) with diffusers' parts: x_t = sqrt(abar_t) x + sqrt(1 - abar_t) eps, a
 UNet2DModel trained on |eps - eps_theta(x_t, t, y)|^2, the label replaced by a null class now and then (Ho and
 Salimans 2022), weights averaged over the steps; sampling by DPM-Solver++ (Lu et al. 2022), no guidance.
+With `patch` p the network sees each p x p square of pixels as channels: (C p^2, H/p, W/p), and a step costs 1/p^2.
 Generation 0 takes `steps` steps from scratch; generation k fine-tunes the weights of k-1 for `epochs` epochs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +20,18 @@ from lsf.pool import Pool
 from sims import progress
 from sims.seeds import torch_seed
 
-__all__ = ["Diffusion", "DiffusionSampler", "build_unet", "noise_schedule"]
+__all__ = ["Diffusion", "DiffusionSampler", "ExtrapolatedSampler", "build_unet", "noise_schedule"]
+
+Predictor = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""eps(x_t, t, y): the noise that a network, or several, see in x_t."""
 
 
 @dataclass(frozen=True)
 class Diffusion:
-    """A family of class-conditional diffusion models of images (n, channels, size, size) in [-1, 1]."""
+    """A family of class-conditional diffusion models of images (n, image_channels, size, size) in [-1, 1].
+
+    Raises ValueError if `size` is no multiple of `patch`.
+    """
 
     size: int
     classes: int
@@ -35,6 +42,7 @@ class Diffusion:
     epochs: int = 3
     batch: int = 128
     image_channels: int = 1
+    patch: int = 1
     sampling_steps: int = 10
     label_dropout: float = 0.1
     warmup: int = 20
@@ -44,10 +52,24 @@ class Diffusion:
         "linear"  # a cosine schedule under 10 solver steps left ten times the Frechet distance
     )
 
+    def __post_init__(self) -> None:
+        if self.patch < 1 or self.size % self.patch:
+            raise ValueError(f"patch must divide size, {self.size}, found {self.patch}")
+
+    def to_net(self, x: np.ndarray) -> np.ndarray:
+        """Images (n, C, H, W) as the network sees them: (n, C p^2, H/p, W/p)."""
+        return torch.nn.functional.pixel_unshuffle(torch.from_numpy(x), self.patch).numpy()
+
     def fit(
-        self, pool: Pool, rng: np.random.Generator, start: "DiffusionSampler | None" = None
+        self,
+        pool: Pool,
+        rng: np.random.Generator,
+        start: "DiffusionSampler | ExtrapolatedSampler | None" = None,
     ) -> "DiffusionSampler":
-        """Train from scratch on `pool`, or fine-tune the model `start` on it. Raises ArithmeticError on a NaN loss."""
+        """Train from scratch on `pool`, or fine-tune the model `start` (the base of an extrapolated one) on it.
+
+        Raises ArithmeticError on a NaN loss.
+        """
         generator = torch.Generator().manual_seed(torch_seed(rng))
         unet = build_unet(self, generator)
         if start is not None:
@@ -56,11 +78,18 @@ class Diffusion:
         train(unet, self, pool, steps, self.lr if start is None else self.finetune_lr, generator)
         return DiffusionSampler(self, {k: v.detach().clone() for k, v in unet.state_dict().items()})
 
-    def restore(self, state: dict[str, np.ndarray]) -> "DiffusionSampler":
-        """The model with these weights."""
-        return DiffusionSampler(
-            self, {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in state.items()}
-        )
+    def extrapolated(
+        self, base: "DiffusionSampler", aux: "DiffusionSampler", strength: float
+    ) -> "ExtrapolatedSampler":
+        """The model of score (1 + strength) s_base - strength s_aux; see sims.rivals."""
+        return ExtrapolatedSampler(base, aux, strength)
+
+    def restore(self, state: dict[str, np.ndarray]) -> "DiffusionSampler | ExtrapolatedSampler":
+        """The model, of either kind, whose `state()` this is."""
+        if "strength" in state:
+            base, aux = (restored(self, unprefixed(state, name)) for name in ("base.", "aux."))
+            return ExtrapolatedSampler(base, aux, float(state["strength"][0]))
+        return restored(self, state)
 
     def gradient_steps(self, pool: Pool, first: bool) -> int:
         """`steps` for generation 0; `epochs` passes over the pool, rounded up to whole batches, for the others."""
@@ -89,15 +118,71 @@ class DiffusionSampler:
         """The weights as arrays."""
         return {k: v.numpy() for k, v in self.weights.items()}
 
+    def predictor(self) -> Predictor:
+        """The network as a function of x_t, t and y."""
+        unet = self.unet()
+        return lambda x, t, y: unet(x, t, class_labels=y).sample
+
     def sample(self, labels: np.ndarray, rng: np.random.Generator, block: int = 256) -> np.ndarray:
-        """One image for each label (n,): (n, channels, size, size) float32 in [-1, 1]."""
-        f, unet = self.family, self.unet()
-        generator = torch.Generator().manual_seed(torch_seed(rng))
-        noise = torch.randn(len(labels), f.image_channels, f.size, f.size, generator=generator)
-        y = torch.as_tensor(labels)
-        with torch.inference_mode():
-            parts = [denoise(unet, f, x, c) for x, c in zip(noise.split(block), y.split(block), strict=True)]
-        return torch.cat(parts).clamp(-1.0, 1.0).numpy()
+        """One image for each label (n,): (n, image_channels, size, size) float32 in [-1, 1]."""
+        return sample(self.predictor(), self.family, labels, rng, block)
+
+
+@dataclass(frozen=True)
+class ExtrapolatedSampler:
+    """Two models of one family as one: eps = (1 + w) eps_base - w eps_aux at every call of the solver."""
+
+    base: DiffusionSampler
+    aux: DiffusionSampler
+    strength: float
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The base's: what fine-tuning starts from."""
+        return self.base.weights
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Both models' weights, prefixed "base." and "aux.", and "strength"."""
+        pairs = (("base.", self.base), ("aux.", self.aux))
+        weights = {name + k: v for name, model in pairs for k, v in model.state().items()}
+        return weights | {"strength": np.array([self.strength])}
+
+    def predictor(self) -> Predictor:
+        """The extrapolated noise as a function of x_t, t and y."""
+        base, aux, w = self.base.predictor(), self.aux.predictor(), self.strength
+        return lambda x, t, y: (1 + w) * base(x, t, y) - w * aux(x, t, y)
+
+    def sample(self, labels: np.ndarray, rng: np.random.Generator, block: int = 256) -> np.ndarray:
+        """One image for each label (n,): (n, image_channels, size, size) float32 in [-1, 1]."""
+        return sample(self.predictor(), self.base.family, labels, rng, block)
+
+
+def restored(f: Diffusion, weights: dict[str, np.ndarray]) -> DiffusionSampler:
+    """The model of these weights."""
+    return DiffusionSampler(f, {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in weights.items()})
+
+
+def unprefixed(state: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with `prefix`, without it."""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def sample(
+    predict: Predictor, f: Diffusion, labels: np.ndarray, rng: np.random.Generator, block: int
+) -> np.ndarray:
+    """One image for each label, from noise that depends on `rng` alone, `block` at a time."""
+    generator = torch.Generator().manual_seed(torch_seed(rng))
+    noise = torch.randn(len(labels), *net_shape(f), generator=generator)
+    y = torch.as_tensor(labels)
+    with torch.inference_mode():
+        parts = [denoise(predict, f, x, c) for x, c in zip(noise.split(block), y.split(block), strict=True)]
+        images = torch.nn.functional.pixel_shuffle(torch.cat(parts), f.patch)
+    return images.clamp(-1.0, 1.0).numpy()
+
+
+def net_shape(f: Diffusion) -> tuple[int, int, int]:
+    """(C p^2, H/p, W/p): what the network takes and gives."""
+    return (f.image_channels * f.patch**2, f.size // f.patch, f.size // f.patch)
 
 
 def build_unet(f: Diffusion, generator: torch.Generator) -> UNet2DModel:
@@ -107,9 +192,9 @@ def build_unet(f: Diffusion, generator: torch.Generator) -> UNet2DModel:
             generator.initial_seed()
         )  # diffusers takes its first weights from the global stream
         return UNet2DModel(
-            sample_size=f.size,
-            in_channels=f.image_channels,
-            out_channels=f.image_channels,
+            sample_size=net_shape(f)[1],
+            in_channels=net_shape(f)[0],
+            out_channels=net_shape(f)[0],
             layers_per_block=1,
             block_out_channels=f.channels,
             down_block_types=("DownBlock2D",) * len(f.channels),
@@ -125,12 +210,12 @@ def noise_schedule(f: Diffusion) -> DDPMScheduler:
     return DDPMScheduler(num_train_timesteps=1000, beta_schedule=f.beta_schedule)
 
 
-def denoise(unet: UNet2DModel, f: Diffusion, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def denoise(predict: Predictor, f: Diffusion, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """From noise to images by `f.sampling_steps` steps of DPM-Solver++."""
     solver = DPMSolverMultistepScheduler.from_config(noise_schedule(f).config, final_sigmas_type="zero")
     solver.set_timesteps(f.sampling_steps)
     for t in solver.timesteps:
-        x = solver.step(unet(x, t, class_labels=y).sample, t, x).prev_sample
+        x = solver.step(predict(x, t, y), t, x).prev_sample
     return x
 
 
@@ -147,7 +232,7 @@ def train(
     unet: UNet2DModel, f: Diffusion, pool: Pool, steps: int, lr: float, generator: torch.Generator
 ) -> None:
     """`steps` steps of AdamW on the denoising loss, in place; the averaged weights stay in `unet`."""
-    x, y = torch.from_numpy(pool.x), torch.from_numpy(pool.y)
+    x, y = torch.from_numpy(f.to_net(pool.x)), torch.from_numpy(pool.y)
     abar = noise_schedule(f).alphas_cumprod
     optimiser = torch.optim.AdamW(unet.parameters(), lr=lr, fused=True)
     schedule = get_scheduler("linear", optimiser, num_warmup_steps=f.warmup, num_training_steps=steps)

@@ -1,9 +1,12 @@
 """What do the two rival repairs do: score extrapolation and self-correction?
 
 SIMS  Alemohammad, Humayun, Agarwal, Collomosse and Baraniuk, "Self-improving diffusion models with synthetic data"
-      (2024): away from a model of synthetic data. Scores s = (1 + w) s_base - w s_aux, the auxiliary model fitted to
-      the synthetic part of the pool. A generator that can extrapolate has a method for it (Gaussian classes: in closed
-      form, sims.extrapolation).
+      (arXiv 2408.16333, 2024): away from a model of synthetic data, by the scores s = (1 + w) s_base - w s_aux. As in
+      its procedure the auxiliary model is the base of the same generation, fine-tuned on synthetic data alone. There
+      the synthetic data are the base's own; here they are the synthetic part of the pool, which earlier generations'
+      extrapolated models made, so that the arm is given the data of ACUR and no more. The next base is fine-tuned from
+      this generation's base, never from the auxiliary. A generator that can extrapolate has a method for it (Gaussian
+      classes: in closed form, sims.extrapolation; diffusion models: in every call of the sampler, sims.diffusion).
 SC    Gillman, Freeman, Aggarwal, Hsu, Luo, Tian and Sun, "Self-correcting self-consuming loops for generative model
       training" (ICML 2024), K-means form: synthetic samples move to the nearest of K real cluster centres of their
       class, x <- x + strength (centre - x).
@@ -54,7 +57,7 @@ class ScoreExtrapolation:
         made = synthetic(pool)
         if not len(made):
             return base
-        return self.generator.extrapolated(base, self.generator.fit(made, rng, start), self.strength)
+        return self.generator.extrapolated(base, self.generator.fit(made, rng, base), self.strength)
 
     def restore(self, state: dict[str, np.ndarray]) -> Sampler:
         """The model whose `state()` this is."""
@@ -69,7 +72,7 @@ class ScoreExtrapolation:
         """What both trainings cost."""
         base = self.generator.evaluations(pool, first)
         made = synthetic(pool)
-        aux = self.generator.evaluations(made, first) if len(made) else dict.fromkeys(base, 0)
+        aux = self.generator.evaluations(made, False) if len(made) else dict.fromkeys(base, 0)
         return {cause: n + aux[cause] for cause, n in base.items()}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +14,21 @@ import pytest
 import torch
 
 from sims import progress
-from sims.diffusion import Diffusion, DiffusionSampler, batches, build_unet, denoising_loss, noise_schedule
+from sims.diffusion import (
+    Diffusion,
+    DiffusionSampler,
+    ExtrapolatedSampler,
+    batches,
+    build_unet,
+    denoising_loss,
+    noise_schedule,
+    sample,
+)
 from sims.features import flat
 from sims.images import digits
 from sims.metrics import frechet_distance
-from sims.record import digest
+from sims.record import digest, load_arrays, save_arrays
+from sims.rivals import ScoreExtrapolation
 from sims.seeds import stream
 from tests.tolerances import FLOAT32, assert_exact, close
 
@@ -245,3 +257,93 @@ def test_weights_are_averaged_over_the_steps() -> None:
     """With the same draws, a long memory and none end at different weights."""
     last, mean = (Diffusion(**{**vars(TINY), "ema": ema}).fit(POOL, stream(3)) for ema in (0.0, 0.99))
     assert fingerprint(last) != fingerprint(mean)
+
+
+# --- patches ---
+
+PATCHED = Diffusion(8, 10, (8, 16), steps=4, lr=2e-3, epochs=1, batch=64, warmup=1, patch=2)
+
+
+def test_the_network_sees_squares_of_pixels_as_channels(rng: np.random.Generator) -> None:
+    x = rng.uniform(-1, 1, (3, 1, 8, 8)).astype(np.float32)
+    seen = PATCHED.to_net(x)
+    assert seen.shape == (3, 4, 4, 4)
+    for row in range(2):
+        for column in range(2):
+            assert (seen[:, 2 * row + column] == x[:, 0, row::2, column::2]).all()
+    assert (TINY.to_net(x) == x).all()
+
+
+def test_patches_come_back_to_their_places() -> None:
+    """A network that knows one picture, as it sees it, samples that picture."""
+    picture = np.linspace(-0.9, 0.9, 64, dtype=np.float32).reshape(1, 1, 8, 8)
+    seen, abar = torch.from_numpy(PATCHED.to_net(picture)), noise_schedule(PATCHED).alphas_cumprod
+
+    def knows(x: torch.Tensor, t: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return (x - abar[t].sqrt() * seen) / (1 - abar[t]).sqrt()
+
+    x = sample(knows, PATCHED, np.zeros(5, int), stream(0), 2)
+    assert x.shape == (5, 1, 8, 8)
+    assert close(x, picture.repeat(5, 0), FLOAT32, 100)
+    assert not close(x, picture.swapaxes(2, 3).repeat(5, 0), FLOAT32, 100)  # control
+
+
+@pytest.mark.parametrize("patch", [0, 3, 16])
+def test_patch_that_does_not_fit_is_refused(patch: int) -> None:
+    with pytest.raises(ValueError, match=f"patch must divide size, 8, found {patch}"):
+        replace(TINY, patch=patch)
+
+
+# --- extrapolated scores ---
+
+
+@pytest.fixture(scope="module")
+def pair(tiny: DiffusionSampler) -> tuple[DiffusionSampler, DiffusionSampler]:
+    return tiny, TINY.fit(POOL, stream(8), start=tiny)
+
+
+def test_noise_is_extrapolated_away_from_the_auxiliary(
+    pair: tuple[DiffusionSampler, DiffusionSampler], rng: np.random.Generator
+) -> None:
+    x, y, t = (
+        torch.from_numpy(rng.standard_normal((4, 1, 8, 8), np.float32)),
+        torch.arange(4),
+        torch.tensor(300),
+    )
+    with torch.inference_mode():
+        base, aux = (model.predictor()(x, t, y) for model in pair)
+        found = TINY.extrapolated(*pair, 0.5).predictor()(x, t, y)
+    assert close(found, 1.5 * base - 0.5 * aux, FLOAT32)
+    assert not close(found, 0.5 * base + 0.5 * aux, FLOAT32)  # control
+
+
+def test_no_strength_is_the_base_bit_for_bit(pair: tuple[DiffusionSampler, DiffusionSampler]) -> None:
+    labels = np.arange(10)
+    none, some = (TINY.extrapolated(*pair, w).sample(labels, stream(1)) for w in (0.0, 0.5))
+    base = pair[0].sample(labels, stream(1))
+    assert (none == base).all()
+    assert (some != base).any()
+
+
+def test_extrapolated_model_comes_back_from_a_file(
+    pair: tuple[DiffusionSampler, DiffusionSampler], tmp_path: Path
+) -> None:
+    model = TINY.extrapolated(*pair, 0.3)
+    save_arrays(tmp_path / "model", model.state())
+    again = TINY.restore(load_arrays(tmp_path / "model"))
+    assert isinstance(again, ExtrapolatedSampler)
+    assert again.strength == 0.3
+    assert (again.sample(np.arange(4), stream(0)) == model.sample(np.arange(4), stream(0))).all()
+    assert [fingerprint(m) for m in (again.base, again.aux)] == [fingerprint(m) for m in pair]
+
+
+def test_fine_tuning_of_an_extrapolated_model_starts_from_its_base(
+    pair: tuple[DiffusionSampler, DiffusionSampler],
+) -> None:
+    frozen = replace(TINY, finetune_lr=0.0)
+    tuned = frozen.fit(POOL, stream(5), start=TINY.extrapolated(*pair, 0.3))
+    assert fingerprint(tuned) == fingerprint(pair[0]) != fingerprint(pair[1])
+
+
+def test_both_networks_are_counted() -> None:
+    assert ScoreExtrapolation(TINY).sampling_steps == 2 * TINY.sampling_steps
