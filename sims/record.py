@@ -7,32 +7,45 @@ A run folder belongs to one preset and one seed:
   times.jsonl         wall times, apart, so that the records of equal runs are equal byte for byte
   state/              samples of every generation, and each policy's last model (safetensors)
 Files are replaced whole, never half-written; a generation's line is written after its state. Settings, floor and every
-generation's line end with a `sum` of their own content: one digit changed by hand or by a disk is noticed on reading.
+line end with a `sum` of their own content: one digit changed by hand or by a disk is noticed on reading.
+
+A kill, a full disk or a failed training costs the generation under way and no other; the same command goes on from
+there. What kills leave of half-written files is swept up by the next run of that folder (in the store of generation-0
+models, which processes share, it stays: no reader sees it, and no two processes use one name).
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
-import lsf
-import sims
 from lsf.pool import Pool
+from sims.source import source_digest, training_digest
 
-__all__ = ["RunFolder", "digest", "key_of", "run_settings", "source_digest", "versions", "model_file"]
+__all__ = [
+    "RunFolder",
+    "digest",
+    "key_of",
+    "run_settings",
+    "source_digest",
+    "versions",
+    "model_file",
+    "model_seed",
+    "check_ours",
+]
 
-FORMAT = 2
-SETTINGS = ("preset", "seed", "data", "versions", "source", "key", "notes")
+FORMAT = 3
+SETTINGS = ("preset", "seed", "data", "versions", "source", "training", "key", "notes")
 METRICS = (
     "n_reference",
     "frechet",
@@ -44,6 +57,8 @@ METRICS = (
     "log_odds",
 )
 """What a floor, and so every generation, must have at least."""
+TIMES, GENERATIONS = "times.jsonl", "generations.jsonl"
+LEFTOVER = re.compile(r"\.(settings\.json|floor\.json|times\.jsonl|generations\.jsonl|.+\.safetensors)\.\d+")
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "diffusers")
 
 
@@ -65,22 +80,6 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-@cache
-def source_digest() -> str:
-    """Changes with any line of sims/ or lsf/: a record or model of older source is never taken for a new one.
-
-    Taken once, on import: what is edited while a sweep is under way does not pass for the source that made its records.
-    """
-    folders = [Path(str(package.__file__)).parent for package in (sims, lsf)]
-    text = [
-        f.read_bytes() for folder in folders for f in sorted(folder.glob("*.py")) if f.name != "__main__.py"
-    ]
-    return hashlib.sha256(b"\0".join(text)).hexdigest()[:16]
-
-
-source_digest()
-
-
 def run_settings(preset: Any, seed: int, train: Pool) -> dict[str, Any]:
     """What decides every number of a run: preset, seed, data, versions, source.
 
@@ -97,35 +96,69 @@ def run_settings(preset: Any, seed: int, train: Pool) -> dict[str, Any]:
         "data": digest(train.x, train.y),
         "versions": versions(),
         "source": source_digest(),
+        "training": training_digest(type(preset.world.generator)),
     }
     return json.loads(json.dumps(settings))  # as it reads back: tuples are lists
 
 
+def model_seed(settings: dict[str, Any]) -> int:
+    """The seed of the run's generation-0 model: its own, or one of the preset's `models` in turn."""
+    models = settings["preset"].get("models")
+    return settings["seed"] % models if models else settings["seed"]
+
+
 def model_file(store: Path, settings: dict[str, Any]) -> Path:
-    """Where the generation-0 model of these settings lies: one model for all runs that start from it."""
-    own = {k: v for k, v in settings.items() if k != "preset"} | {
-        "generator": settings["preset"]["world"]["generator"]
+    """Where the generation-0 model of these settings lies: one model for all runs that start from it.
+
+    Its name changes with generator, data, the model's seed, versions and the source of the training, and nothing else.
+    """
+    own = {k: settings[k] for k in ("format", "data", "versions", "training")} | {
+        "generator": settings["preset"]["world"]["generator"],
+        "seed": model_seed(settings),
     }
     return store / "generation-0" / f"{key_of(own)}.safetensors"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved onto it at the end of the block: all of the file, or none of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary path beside `path`, moved onto it at the end of the block: all of the file, or none of it.
+
+    File and folder are synced, so that a power loss leaves whole files, and no line without its state: measured
+    on a solid-state disk, 1 ms for a kilobyte and 11 ms for 3 MB. Raises ValueError if the disk is full or will not.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        sync(temporary)
         os.replace(temporary, path)
+        sync(path.parent)
+    except OSError as error:
+        why = error.strerror or error
+        raise ValueError(
+            f"{path} cannot be written ({why}); what was there before stays: mend that and run again"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def sync(path: Path) -> None:
+    """Returns when a file, or the list of names in a folder, is on the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """The arrays by name, as one safetensors file."""
     own = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-    with replacing(path) as temporary:
-        save_file(own, temporary, {"sum": sum_of(own)})
+    with replacing(
+        path
+    ) as temporary:  # by our own write: that of safetensors says only with its own words what failed
+        temporary.write_bytes(save(own, {"sum": sum_of(own)}))
 
 
 def sum_of(arrays: dict[str, np.ndarray]) -> str:
@@ -155,13 +188,28 @@ def is_leftover(path: Path) -> bool:
     return path.name.startswith(".settings.json.")
 
 
+def is_fresh(path: Path) -> bool:
+    """May a run begin here: is there nothing, or nothing but leftovers? Raises ValueError if that cannot be read."""
+    try:
+        return not path.exists() or (path.is_dir() and all(is_leftover(f) for f in path.iterdir()))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def check_ours(path: Path) -> None:
+    """Raises ValueError if `path` is somebody else's; asked before anything, be it a lock, is written beside it."""
+    if not is_fresh(path):
+        read_text(path / "settings.json")
+
+
 def write_text(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text)
 
 
 def damaged(path: Path, why: object) -> ValueError:
-    return ValueError(f"{path} is damaged ({why}); delete the folder and run again")
+    cure = "delete it: only wall times are lost" if path.name == TIMES else "delete the folder and run again"
+    return ValueError(f"{path} is damaged ({why}); {cure}")
 
 
 def read_text(path: Path) -> str:
@@ -227,11 +275,24 @@ def check_records(path: Path, lines: list[dict[str, Any]]) -> None:
             raise damaged(path, f"other metrics in generation {k} of {policy or 'all'}")
 
 
+def check_times(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Raises ValueError unless every line is the time of a generation."""
+    if not all({"policy", "generation", "seconds"} <= r.keys() for r in lines):
+        raise damaged(path, "a line is no time of a generation")
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """Changes when a file is replaced or written to."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class RunFolder:
     """A folder with the records of one preset and one seed. Opening it checks that it is one, and whole."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._kept: dict[str, tuple[tuple[int, ...], list[dict[str, Any]]]] = {}
         file = self.path / "settings.json"
         written = read_json(file, read_text(file))
         if written.get("format") != FORMAT:
@@ -249,34 +310,32 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any], notes: dict[str, Any]) -> "RunFolder":
-        """The run folder of these settings: a new one, or the one that is there already.
+        """The run folder of these settings: a new one, or the one that is there already, swept of what kills left.
+
+        Only for the one process that holds the folder (sims.loop.locked).
 
         Raises ValueError if `path` holds something else, or a run of other settings.
         """
         key = key_of(settings)
-        try:
-            fresh = not path.exists() or (path.is_dir() and all(is_leftover(f) for f in path.iterdir()))
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read ({error.strerror})") from error
-        if fresh:
+        if is_fresh(path):
             text = json.dumps(sealed({**settings, "key": key, "notes": notes}), indent=1)
             write_text(path / "settings.json", text + "\n")
         folder = cls(path)
         if folder.settings["key"] != key:
             old = ", ".join(k for k, v in settings.items() if folder.settings.get(k) != v)
             raise ValueError(f"{path} holds a run that differs in: {old}; choose another folder")
+        for file in (*path.glob(".*"), *path.glob("state/.*")):
+            if LEFTOVER.fullmatch(file.name):
+                file.unlink()
         return folder
 
     def records(self) -> list[dict[str, Any]]:
         """The lines of generations.jsonl; raises ValueError if one is damaged, missing or there twice."""
-        path = self.path / "generations.jsonl"
-        lines = [unsealed(path, r) for r in self._lines(path.name)]
-        check_records(path, lines)
-        return lines
+        return self._lines(GENERATIONS, check_records)
 
     def times(self) -> list[dict[str, Any]]:
         """The lines of times.jsonl."""
-        return self._lines("times.jsonl")
+        return self._lines(TIMES, check_times)
 
     def of(self, policy: str) -> list[dict[str, Any]]:
         """Generation 0, which all policies share, and then the generations of `policy`."""
@@ -295,33 +354,41 @@ class RunFolder:
             raise damaged(path, "it lacks metrics")
         return floor
 
-    def _lines(self, name: str) -> list[dict[str, Any]]:
+    def _lines(self, name: str, check: Callable[[Path, list[dict[str, Any]]], None]) -> list[dict[str, Any]]:
+        """The lines of a file without their sums, read and checked anew only where the file is another than it was."""
         path = self.path / name
         if not os.path.lexists(path):
             return []
-        lines = [read_json(path, line) for line in read_text(path).splitlines()]
-        if all({"policy", "generation"} <= r.keys() for r in lines):
-            return lines
-        raise damaged(path, "a line is no record")
+        now = stamp(path)
+        if name not in self._kept or self._kept[name][0] != now:
+            lines = [unsealed(path, read_json(path, line)) for line in read_text(path).splitlines()]
+            check(path, lines)
+            self._kept[name] = now, lines
+        return list(self._kept[name][1])
 
     def write_floor(self, floor: dict[str, Any]) -> None:
         """Every metric for real data, and a sum."""
         write_text(self.path / "floor.json", json.dumps(sealed(floor)) + "\n")
 
     def write_lines(self, name: str, lines: list[dict[str, Any]]) -> None:
-        """All lines of a file; those of generations.jsonl with a sum each."""
-        rows = [sealed(r) for r in lines] if name == "generations.jsonl" else lines
-        write_text(self.path / name, "".join(json.dumps(r) + "\n" for r in rows))
+        """All lines of a file, with a sum each."""
+        write_text(self.path / name, "".join(json.dumps(sealed(r)) + "\n" for r in lines))
 
     def add(self, record: dict[str, Any], seconds: float) -> None:
-        """One more generation."""
-        time = {k: record[k] for k in ("policy", "generation")} | {"seconds": round(seconds, 3)}
-        self.write_lines("times.jsonl", [*self.times(), time])
-        self.write_lines("generations.jsonl", [*self.records(), record])
+        """One more generation; the lines before it are checked, and stay as they are."""
+        policy, generation = record["policy"], record["generation"]
+        time = {"policy": policy, "generation": generation, "seconds": round(seconds, 3)}
+        earlier = [t for t in self.times() if (t["policy"], t["generation"]) != (policy, generation)]
+        self.write_lines(TIMES, [*earlier, time])
+        path, line = self.path / GENERATIONS, sealed(record)
+        lines = [*self.records(), unsealed(path, line)]
+        text = read_text(path) if len(lines) > 1 else ""
+        write_text(path, text + json.dumps(line) + "\n")
+        self._kept[GENERATIONS] = stamp(path), lines
 
     def forget(self, policy: str) -> None:
         """Drop the records of a policy that cannot be resumed."""
-        for name, lines in (("times.jsonl", self.times()), ("generations.jsonl", self.records())):
+        for name, lines in ((TIMES, self.times()), (GENERATIONS, self.records())):
             self.write_lines(name, [r for r in lines if r["policy"] != policy])
 
     def save_state(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,13 +20,17 @@ from filelock import FileLock
 import lsf
 import sims
 from lsf.pool import Pool
-from sims import curation, loop, record
+from sims import curation, loop, record, source
+from sims.diffusion import Diffusion
 from sims.gaussian import ClassGaussians, GaussianSampler
 from sims.loop import run, run_path
 from sims.lowrank import TwoSubspaces
 from sims.presets import Preset, preset
-from sims.record import RunFolder, digest, key_of, model_file, run_settings
+from sims.record import RunFolder, digest, key_of, model_file, model_seed, run_settings
+from sims.source import closure, source_digest, training_digest
 from tests.run_folders import KEPT, UNKEPT, WORLD, Killed, contents, everything, killed_run
+
+ROOT = Path(__file__).parents[1]
 
 # --- what a run writes ---
 
@@ -281,32 +288,83 @@ def test_key_changes_with_data_versions_and_source(monkeypatch: pytest.MonkeyPat
     assert settings() == own
 
 
-def test_source_digest_changes_with_any_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = record.source_digest.__wrapped__  # not the one taken on import
-    own = now()
-    for package in (sims, lsf):
-        name = package.__name__
-        shutil.copytree(
-            Path(str(package.__file__)).parent, tmp_path / name, ignore=shutil.ignore_patterns("__py*")
-        )
-        monkeypatch.setattr(record, name, SimpleNamespace(__file__=str(tmp_path / name / "__init__.py")))
-    assert now() == own
-    for file in ("sims/diffusion.py", "sims/presets.py", "lsf/probe.py", "lsf/ole.py"):
-        text = (tmp_path / file).read_text()
-        (tmp_path / file).write_text(text + "#")
-        assert now() != own
-        (tmp_path / file).write_text(text)
-    assert now() == own
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """A copy of the sources, which the digests are taken of."""
+    copy = dict(source.sources())
+    monkeypatch.setattr(source, "sources", lambda: copy)
+    return copy
+
+
+def touched(copy: dict[str, bytes], name: str, digest: Callable[[], str]) -> bool:
+    """Does a digest change with one more letter in a module?"""
+    before, text = digest(), copy[name]
+    copy[name] = text + b"#"
+    after = digest()
+    copy[name] = text
+    assert digest() == before
+    return after != before
+
+
+def test_source_is_read_whole_from_the_tree() -> None:
+    files = [f for package in (sims, lsf) for f in Path(str(package.__file__)).parent.glob("*.py")]
+    text = sorted(f.read_bytes() for f in files if f.name != "__main__.py")
+    assert sorted(source.sources.__wrapped__().values()) == text
+    assert {"sims", "lsf", "sims.diffusion", "lsf.pool"} <= source.sources().keys()
+
+
+def test_source_digest_changes_with_any_line(copied: dict[str, bytes]) -> None:
+    assert all(touched(copied, name, source_digest) for name in list(copied))
+
+
+@pytest.mark.parametrize("generator", [Diffusion, ClassGaussians])
+def test_training_digest_changes_with_what_a_model_depends_on(
+    generator: type, copied: dict[str, bytes]
+) -> None:
+    """And an edit elsewhere leaves it, and so the models, as they are."""
+    own = closure({generator.__module__})
+    assert {generator.__module__, "lsf.pool"} <= own
+    assert not own & {"sims.loop", "sims.presets", "sims.instruments", "sims.curation", "lsf.filter"}
+    for name in list(copied):
+        assert touched(copied, name, lambda: training_digest(generator)) == (name in own), name
+    assert {"sims.seeds", "sims.progress"} <= closure({"sims.diffusion"})
+
+
+@pytest.mark.parametrize("module", ["sims.gaussian", pytest.param("sims.diffusion", marks=pytest.mark.slow)])
+def test_closure_is_what_python_loads(module: str) -> None:
+    """No list that a file could be forgotten in; lsf/__init__.py loads more, for users, before anything is asked."""
+    code = f"import sys, lsf; n = {{*sys.modules}}; import {module}; print(*{{*sys.modules}} - n)"
+    found = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
+    loaded = {m for m in found if m.startswith(("sims.", "lsf."))}
+    assert module in loaded
+    assert loaded <= closure({module})
+
+
+@pytest.mark.parametrize(
+    "line", ["import sims.sweeps", "from sims import sweeps", "from sims.sweeps import SWEEPS"]
+)
+def test_an_import_that_hides_in_a_function_is_found(line: str, copied: dict[str, bytes]) -> None:
+    """With what the imported module imports in its turn."""
+    before = closure({"sims.diffusion"})
+    copied["sims.seeds"] += f"\n\ndef late():\n    {line}\n".encode()
+    after = closure({"sims.diffusion"})
+    assert {"sims.sweeps", "sims.cells"} <= after - before
+
+
+def test_a_generator_from_elsewhere_has_no_digest() -> None:
+    assert training_digest(Echo) == training_digest(ClassGaussians)  # its base is ours
+    with pytest.raises(ValueError, match="generator must be defined in sims or lsf, found builtins"):
+        training_digest(dict)
 
 
 def test_stale_model_is_never_picked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other source, the same store: the model there, a very wrong one, is not opened."""
+    """Another training, the same store: the model there, a very wrong one, is not opened."""
     run(KEPT, 0, tmp_path / "a")
     (old,) = (tmp_path / "generation-0").iterdir()
     old.write_bytes(b"poison")
     with pytest.raises(ValueError, match="damaged"):
         run(KEPT, 0, tmp_path / "control")
-    monkeypatch.setattr(record, "source_digest", lambda: "0" * 16)
+    monkeypatch.setattr(record, "training_digest", lambda generator: "0" * 16)
     run(KEPT, 0, tmp_path / "b")
     assert len(list((tmp_path / "generation-0").iterdir())) == 2
     assert (tmp_path / "a" / "generations.jsonl").read_bytes() == (
@@ -314,12 +372,35 @@ def test_stale_model_is_never_picked_up(tmp_path: Path, monkeypatch: pytest.Monk
     ).read_bytes()
 
 
+def test_model_outlives_an_edit_that_cannot_change_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = model_file(tmp_path, settings())
+    monkeypatch.setattr(record, "source_digest", lambda: "0" * 16)
+    assert model_file(tmp_path, settings()) == own
+    monkeypatch.setattr(record, "versions", dict)
+    assert model_file(tmp_path, settings()) != own
+
+
 def test_model_is_shared_by_runs_that_start_from_it(tmp_path: Path) -> None:
-    """Its key is of the generator, the data, the seed: not of the budget or the number of generations."""
+    """Its key is of the generator, the data, the model's seed: not of the budget or the number of generations."""
     own = model_file(tmp_path, settings())
     assert model_file(tmp_path, settings(replace(KEPT, budget=20, generations=9))) == own
     assert model_file(tmp_path, settings(seed=1)) != own
     assert model_file(tmp_path, settings(replace(KEPT, world=replace(WORLD, generator=Echo())))) != own
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"), [(None, [0, 1, 2, 3, 4]), (3, [0, 1, 2, 0, 1]), (1, [0] * 5)]
+)
+def test_runs_share_as_many_models_as_the_preset_says(
+    models: int | None, expected: list[int], tmp_path: Path
+) -> None:
+    rows = [settings() | {"seed": seed} for seed in range(5)]  # of one data set, as the images are
+    rows = [row | {"preset": row["preset"] | {"models": models}} for row in rows]
+    assert [model_seed(row) for row in rows] == expected
+    assert len({model_file(tmp_path, row) for row in rows}) == len(set(expected))
+    assert model_file(tmp_path, rows[0]) == model_file(tmp_path, settings())
 
 
 def test_digest_changes_with_bytes_shape_and_type() -> None:
