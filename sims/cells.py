@@ -17,18 +17,16 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from lsf.checks import whole
-from lsf.density_ratio import DensityRatioFilter, RankSumFilter
 from lsf.encoders import EnergyFeatures
 from lsf.filter import LatentSpaceFilter
-from lsf.herding import TrimHerdFilter
 from lsf.ole import nuclear_norms
 from lsf.pool import Pool
-from lsf.rules import Matched, Random, Threshold, Top
-from lsf.shrunk_herding import ShrunkHerdFilter
+from lsf.rules import Top
 from sims.analytic import ClassFit, Model, World
 from sims.curation import Acu, AcuFilter, Acur, Oracle, Policy, Real, Syn, SynAdd, composition
 from sims.distances import aligned_cosine, law_measures
 from sims.exact_score import PosteriorMean
+from sims.filters import RULES, TRUSTING, Kit, fitted
 from sims.instruments import log_odds
 from sims.mechanisms import NONE, Mechanisms
 from sims.rivals import ScoreExtrapolation, SelfCorrection
@@ -36,7 +34,7 @@ from sims.seeds import stream
 from sims.statistics import EXACT_MEASURES, EXACT_POLICIES, run_statistics
 from sims.turn import draw_made, equal_labels, turn
 
-__all__ = ["Cell", "Lab", "run_cell", "FILTERS", "POLICIES"]
+__all__ = ["Cell", "Lab", "run_cell", "POLICIES"]
 
 Row = dict[str, Any]
 ENGINES = ("sampling", "law-exact")
@@ -45,32 +43,8 @@ HYPERGEOMETRIC, COUNTED = (
     10**15,
 )  # numpy's limit; counts that float64 holds exactly, generations together
 
-CLASS: dict[str, Any] = {"quota": "class", "shortfall": "fill"}
-
-
-def under(rule: Any) -> Callable[["Lab"], Any]:
-    """The paper's filter under a rule of lsf.rules."""
-    return lambda lab: lab.probe_filter(rule)
-
-
-FILTERS: dict[str, Callable[["Lab"], Any]] = {
-    "ACU-LSF": under(Top()),
-    "ACU-LSF-CLASS": under(Top(**CLASS)),
-    "ACU-LSF-THRESHOLD": under(Threshold(shortfall="fill")),
-    "ACU-LSF-THRESHOLD-CLASS": under(Threshold(**CLASS)),
-    "ACU-LSF-MATCHED": under(Matched(shortfall="fill")),
-    "ACU-LSF-MATCHED-GLOBAL": under(Matched(quota="global", shortfall="fill")),
-    "ACUR-CLASS": under(Random(**CLASS)),
-    "ACU-RATIO": lambda lab: DensityRatioFilter(lab.latents),
-    "ACU-RATIO-CLASS": lambda lab: DensityRatioFilter(lab.latents, quota="class"),
-    "ACU-RANKSUM": lambda lab: RankSumFilter(lab.latents, confidence_encoder=lab.probed),
-    "ACU-RANKSUM-CLASS": lambda lab: RankSumFilter(lab.latents, confidence_encoder=lab.probed, quota="class"),
-    "ACU-HERD": lambda lab: TrimHerdFilter(lab.latents, confidence_encoder=lab.probed),
-    "ACU-SHRUNK": lambda lab: ShrunkHerdFilter(lab.latents),
-}
-"""Policies that accumulate and filter, by name."""
 PLAIN = ("REAL", "SYN", "SYN-ADD", "ACU", "ACUR", "ACUR-SIMS", "ACUR-SC", "ORACLE")
-POLICIES = (*PLAIN, *FILTERS)
+POLICIES = (*PLAIN, *RULES, *TRUSTING)
 """Every policy of the analytic worlds."""
 
 
@@ -138,7 +112,7 @@ class Cell:
             raise ValueError(
                 "ACUR-SIMS needs minority 0: the extrapolated score of a mixture is no mixture's"
             )
-        if C < 2 and self.policy in FILTERS and self.policy not in ("ACU-SHRUNK", "ACU-RATIO"):
+        if C < 2 and self.policy in (*RULES, *TRUSTING) and self.policy not in ("ACU-SHRUNK", "ACU-RATIO"):
             raise ValueError(f"policy {self.policy} needs two classes: its probe tells them apart")
         m, d = self.mechanisms, self.world.dim
         if m.capacity is not None and m.capacity > d:
@@ -223,21 +197,22 @@ class Lab:
             energies = FeatureUnion([("x", FunctionTransformer()), ("energies", energies)])
         return energies if self.latents is None else Pipeline([("h", self.latents), ("probed", energies)])
 
-    def probe_filter(self, rule: Any) -> LatentSpaceFilter:
-        """The paper's filter under a rule of lsf.rules, unfitted."""
-        return LatentSpaceFilter(self.probed, rule=rule, random_state=0)
+    @cached_property
+    def kit(self) -> Kit:
+        """What filters are made from; all of them are fitted on the trusted data."""
+        return Kit(None, self.trusted, self.trusted, self.probed, self.latents, self.probed)
 
     @cached_property
     def instrument(self) -> LatentSpaceFilter | None:
         """The fixed probe that confidence is read with; none for a single class."""
         if self.world.classes < 2:
             return None
-        return self.probe_filter(Top()).fit(self.trusted.x, self.trusted.y)
+        return self.kit.probe_filter(Top()).fit(self.trusted.x, self.trusted.y)
 
     def policy(self, name: str) -> Policy:
         """The policy of that name; filters are fitted on the trusted data."""
-        if name in FILTERS:
-            return AcuFilter(FILTERS[name](self).fit(self.trusted.x, self.trusted.y))
+        if name in (*RULES, *TRUSTING):
+            return AcuFilter(fitted(name, self.kit))
         plain: dict[str, Policy] = {
             "REAL": Real(self.fresh),
             "SYN": Syn(),
@@ -316,7 +291,7 @@ class Lab:
         counts = [np.sum(pool.y == c) for c in self.truth.classes]
         if min(counts) < max(2, self.world.rank):
             return {"retrained_log_odds": float("nan")}
-        own = self.probe_filter(Top()).fit(pool.x, pool.y)
+        own = self.kit.probe_filter(Top()).fit(pool.x, pool.y)
         return {"retrained_log_odds": float(log_odds(own.score_samples(made.x, made.y)).mean())}
 
 

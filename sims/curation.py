@@ -8,21 +8,21 @@ the pool to train on. All keep to one budget N but ACU, which grows and is marke
   ACU      everything so far
   ACUR     a random N of everything so far
   ACU-LSF  the N of everything so far that the fitted filter is most confident of (the paper's)
-  ACU-LSF-CLASS, -THRESHOLD, -MATCHED   the same filter under another rule of lsf.rules
+  ACU-LSF-CLASS, -THRESHOLD, ...; ACU-RATIO, -RANKSUM, -HERD, -SHRUNK; ACU-LSF-PIXELS, ...   other filters: sims.filters
+  ACU-EQUAL-STEPS  everything so far, but no more gradient steps than a budget of N takes
+  ORACLE   the real data of everything so far, at most N: the one policy that looks at provenance
   ACUR-SIMS  ACUR's pool; what is trained on it is score extrapolation away from its synthetic part (`trained_by`)
   ACUR-SC    ACUR's pool, synthetic samples moved to cluster centres of the real training data
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from sklearn.base import clone
 
-from lsf.filter import LatentSpaceFilter
 from lsf.pool import Pool, concat
-from lsf.rules import Matched, Rule, Threshold, Top
+from sims.filters import FILTERS, Kit, fitted
 from sims.rivals import ScoreExtrapolation, SelfCorrection
 
 __all__ = [
@@ -133,54 +133,56 @@ class AcuFilter:
 
 
 POLICIES = ("REAL", "SYN", "SYN-ADD", "ACU", "ACUR", "ACU-LSF")
-
-
-RULES: dict[str, Rule] = {
-    "ACU-LSF": Top(),
-    "ACU-LSF-CLASS": Top(quota="class", shortfall="fill"),
-    "ACU-LSF-THRESHOLD": Threshold(shortfall="fill"),
-    "ACU-LSF-MATCHED": Matched(shortfall="fill"),
-}
+"""Those that a preset runs unless it says otherwise."""
 RIVALS = ("ACUR-SIMS", "ACUR-SC")
-NAMES = (*POLICIES, *(name for name in RULES if name not in POLICIES), *RIVALS)
-"""Every policy that can be asked for by name; POLICIES are those a preset runs unless told otherwise."""
+NAMES = (*dict.fromkeys((*POLICIES, *RIVALS, "ACU-EQUAL-STEPS", "ORACLE", *FILTERS)),)
+"""Every policy that can be asked for by name."""
 
 
-def policy(name: str, fitted: LatentSpaceFilter, train: Pool) -> Policy:
-    """The policy of that name; `fitted` is the paper's filter, `train` the real data for filters of other rules and
-    for the centres of self-correction.
+def policy(name: str, kit: Kit) -> Policy:
+    """The policy of that name, its filter made from `kit`; self-correction's centres are those of the training data.
 
-    Raises ValueError on an unknown name, and lists those there are.
+    Raises ValueError on an unknown name, and lists those there are, or on a filter that the world cannot have.
     """
     plain: dict[str, Policy] = {
         "REAL": Real(),
+        "ORACLE": Oracle(),
         "SYN": Syn(),
         "SYN-ADD": SynAdd(),
         "ACU": Acu(),
+        "ACU-EQUAL-STEPS": Acu(),
         "ACUR": Acur(),
         "ACUR-SIMS": Acur(),
-        "ACUR-SC": SelfCorrection(Acur(), train),
+        "ACUR-SC": SelfCorrection(Acur(), kit.train),
     }
-    if name == "ACU-LSF":
-        return AcuFilter(fitted)
-    if name in RULES:
-        return AcuFilter(clone(fitted).set_params(rule=RULES[name]).fit(train.x, train.y))
+    if name in FILTERS:
+        return AcuFilter(fitted(name, kit))
     if name not in plain:
         raise ValueError(f"policy must be one of {', '.join(NAMES)}, found {name!r}")
     return plain[name]
 
 
-def trained_by(name: str, generator: Any) -> Any:
-    """What the policy of that name trains: the world's generator, or score extrapolation with it.
+def trained_by(name: str, generator: Any, budget: int) -> Any:
+    """What the policy of that name trains: the world's generator; score extrapolation with it; or the generator with
+    the gradient steps of a pool of `budget`, however large the pool.
 
     Raises ValueError, naming the policy, if the generator cannot do what the policy needs.
     """
-    if name != "ACUR-SIMS":
-        return generator
     try:
-        return ScoreExtrapolation(generator)
+        if name == "ACUR-SIMS":
+            return ScoreExtrapolation(generator)
+        if name == "ACU-EQUAL-STEPS":
+            return with_steps_of(generator, budget)
     except ValueError as error:
         raise ValueError(f"policy {name} cannot be run here: {error}") from error
+    return generator
+
+
+def with_steps_of(generator: Any, budget: int) -> Any:
+    """The generator, fine-tuned for the gradient steps that a pool of `budget` takes; ValueError if it has none."""
+    if not hasattr(generator, "finetune_steps"):
+        raise ValueError(f"generator must train by gradient steps, found {type(generator).__name__}")
+    return replace(generator, finetune_steps=generator.steps_over(budget))
 
 
 def composition(pool: Pool, classes: np.ndarray) -> dict[str, float]:

@@ -1,36 +1,44 @@
 """How is a class-conditional diffusion model trained, fine-tuned and sampled?
 
-Denoising diffusion (Ho et al., NeurIPS 2020) with diffusers' parts: x_t = sqrt(abar_t) x + sqrt(1 - abar_t) eps, a
-UNet2DModel trained on |eps - eps_theta(x_t, t, y)|^2, the label replaced by a null class now and then (Ho and
-Salimans 2022), weights averaged over the steps; sampling by DPM-Solver++ (Lu et al. 2022), no guidance.
+Denoising diffusion (Ho et al., NeurIPS 2020): the network, its loss and the solver are in sims.denoising, the steps
+in sims.training.
 With `patch` p the network sees each p x p square of pixels as channels: (C p^2, H/p, W/p), and a step costs 1/p^2.
 Generation 0 takes `steps` steps from scratch; generation k fine-tunes the weights of k-1 for `epochs` epochs.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
-from diffusers.optimization import get_scheduler
-from diffusers.training_utils import EMAModel
+from diffusers import UNet2DModel
 
 from lsf.pool import Pool
-from sims import progress
+from sims.denoising import (
+    Predictor,
+    architecture,
+    build_unet,
+    device_of,
+    laid_out,
+    noise_schedule,
+    precision_of,
+    sample,
+)
 from sims.seeds import torch_seed
+from sims.training import train, training_device
 
 __all__ = ["Diffusion", "DiffusionSampler", "ExtrapolatedSampler", "build_unet", "noise_schedule"]
-
-Predictor = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""eps(x_t, t, y): the noise that a network, or several, see in x_t."""
 
 
 @dataclass(frozen=True)
 class Diffusion:
     """A family of class-conditional diffusion models of images (n, image_channels, size, size) in [-1, 1].
 
-    Raises ValueError if `size` is no multiple of `patch`.
+    - device, precision ("float32" or "bfloat16", by autocast), channels_last, accelerate (each batch split over the
+      processes that `accelerate launch` starts): how it runs. compile: generation 0's training is compiled; the
+      others are too short to earn that back.
+    - attention: at the lowest resolution.
+    Raises ValueError if `size` is no multiple of `patch`, or `precision` is unknown.
     """
 
     size: int
@@ -40,6 +48,7 @@ class Diffusion:
     lr: float
     finetune_lr: float = 3e-4
     epochs: int = 3
+    finetune_steps: int | None = None
     batch: int = 128
     image_channels: int = 1
     patch: int = 1
@@ -51,10 +60,19 @@ class Diffusion:
     beta_schedule: str = (
         "linear"  # a cosine schedule under 10 solver steps left ten times the Frechet distance
     )
+    attention: bool = False
+    layers_per_block: int = 1
+    device: str = "cpu"
+    precision: str = "float32"
+    compile: bool = False
+    channels_last: bool = False
+    accelerate: bool = False
 
     def __post_init__(self) -> None:
         if self.patch < 1 or self.size % self.patch:
             raise ValueError(f"patch must divide size, {self.size}, found {self.patch}")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision must be 'float32' or 'bfloat16', found {self.precision!r}")
 
     def to_net(self, x: np.ndarray) -> np.ndarray:
         """Images (n, C, H, W) as the network sees them: (n, C p^2, H/p, W/p)."""
@@ -65,18 +83,22 @@ class Diffusion:
         pool: Pool,
         rng: np.random.Generator,
         start: "DiffusionSampler | ExtrapolatedSampler | None" = None,
+        keep: Path | None = None,
     ) -> "DiffusionSampler":
         """Train from scratch on `pool`, or fine-tune the model `start` (the base of an extrapolated one) on it.
 
-        Raises ArithmeticError on a NaN loss.
+        A training cut short goes on from the file `keep`, bit for bit; it is deleted at the end.
+        Raises ArithmeticError on a NaN loss, ValueError if `keep` is damaged or of another training.
         """
-        generator = torch.Generator().manual_seed(torch_seed(rng))
+        generator = torch.Generator(training_device(self)).manual_seed(torch_seed(rng))
         unet = build_unet(self, generator)
         if start is not None:
             unet.load_state_dict(start.weights)
-        steps = self.gradient_steps(pool, first=start is None)
-        train(unet, self, pool, steps, self.lr if start is None else self.finetune_lr, generator)
-        return DiffusionSampler(self, {k: v.detach().clone() for k, v in unet.state_dict().items()})
+        first = start is None
+        steps, lr = self.gradient_steps(pool, first), self.lr if first else self.finetune_lr
+        train(unet, self, pool, steps, lr, generator, keep, compiled=self.compile and first)
+        weights = {k: v.detach().cpu().contiguous().clone() for k, v in unet.state_dict().items()}
+        return DiffusionSampler(self, weights)
 
     def extrapolated(
         self, base: "DiffusionSampler", aux: "DiffusionSampler", strength: float
@@ -92,8 +114,12 @@ class Diffusion:
         return restored(self, state)
 
     def gradient_steps(self, pool: Pool, first: bool) -> int:
-        """`steps` for generation 0; `epochs` passes over the pool, rounded up to whole batches, for the others."""
-        return self.steps if first else self.epochs * -(-len(pool) // self.batch)
+        """`steps` for generation 0; `epochs` passes over the pool for the others, or `finetune_steps`."""
+        return self.steps if first else self.finetune_steps or self.steps_over(len(pool))
+
+    def steps_over(self, n: int) -> int:
+        """Gradient steps of `epochs` passes over n samples, rounded up to whole batches."""
+        return self.epochs * -(-n // self.batch)
 
     def evaluations(self, pool: Pool, first: bool) -> dict[str, int]:
         """Gradient steps and network evaluations (a step is three forwards a sample) of `fit` on `pool`."""
@@ -109,10 +135,12 @@ class DiffusionSampler:
     weights: dict[str, torch.Tensor]
 
     def unet(self) -> UNet2DModel:
-        """The network itself, in evaluation mode."""
-        unet = build_unet(self.family, torch.Generator())
-        unet.load_state_dict(self.weights)
-        return unet.eval()
+        """The network itself, in evaluation mode, on the family's device; do not train it."""
+        f = self.family
+        with torch.device("meta"):  # no time for first weights that nobody needs
+            unet = architecture(f)
+        unet.load_state_dict(self.weights, assign=True)
+        return unet.to(device=device_of(f), memory_format=laid_out(f)).eval()
 
     def state(self) -> dict[str, np.ndarray]:
         """The weights as arrays."""
@@ -120,8 +148,13 @@ class DiffusionSampler:
 
     def predictor(self) -> Predictor:
         """The network as a function of x_t, t and y."""
-        unet = self.unet()
-        return lambda x, t, y: unet(x, t, class_labels=y).sample
+        unet, f = self.unet(), self.family
+
+        def noise(x: torch.Tensor, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            with precision_of(f, x.device):
+                return unet(x, t, class_labels=y).sample.float()
+
+        return noise
 
     def sample(self, labels: np.ndarray, rng: np.random.Generator, block: int = 256) -> np.ndarray:
         """One image for each label (n,): (n, image_channels, size, size) float32 in [-1, 1]."""
@@ -165,107 +198,3 @@ def restored(f: Diffusion, weights: dict[str, np.ndarray]) -> DiffusionSampler:
 def unprefixed(state: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     """The arrays whose names begin with `prefix`, without it."""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-
-def sample(
-    predict: Predictor, f: Diffusion, labels: np.ndarray, rng: np.random.Generator, block: int
-) -> np.ndarray:
-    """One image for each label, from noise that depends on `rng` alone, `block` at a time."""
-    generator = torch.Generator().manual_seed(torch_seed(rng))
-    noise = torch.randn(len(labels), *net_shape(f), generator=generator)
-    y = torch.as_tensor(labels)
-    with torch.inference_mode():
-        parts = [denoise(predict, f, x, c) for x, c in zip(noise.split(block), y.split(block), strict=True)]
-        images = torch.nn.functional.pixel_shuffle(torch.cat(parts), f.patch)
-    return images.clamp(-1.0, 1.0).numpy()
-
-
-def net_shape(f: Diffusion) -> tuple[int, int, int]:
-    """(C p^2, H/p, W/p): what the network takes and gives."""
-    return (f.image_channels * f.patch**2, f.size // f.patch, f.size // f.patch)
-
-
-def build_unet(f: Diffusion, generator: torch.Generator) -> UNet2DModel:
-    """A diffusers U-Net without attention; label `f.classes` is the null class. Its weights come from `generator`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(
-            generator.initial_seed()
-        )  # diffusers takes its first weights from the global stream
-        return UNet2DModel(
-            sample_size=net_shape(f)[1],
-            in_channels=net_shape(f)[0],
-            out_channels=net_shape(f)[0],
-            layers_per_block=1,
-            block_out_channels=f.channels,
-            down_block_types=("DownBlock2D",) * len(f.channels),
-            up_block_types=("UpBlock2D",) * len(f.channels),
-            norm_num_groups=8,
-            num_class_embeds=f.classes + 1,
-            add_attention=False,
-        )
-
-
-def noise_schedule(f: Diffusion) -> DDPMScheduler:
-    """abar_0 .. abar_999 of the family."""
-    return DDPMScheduler(num_train_timesteps=1000, beta_schedule=f.beta_schedule)
-
-
-def denoise(predict: Predictor, f: Diffusion, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """From noise to images by `f.sampling_steps` steps of DPM-Solver++."""
-    solver = DPMSolverMultistepScheduler.from_config(noise_schedule(f).config, final_sigmas_type="zero")
-    solver.set_timesteps(f.sampling_steps)
-    for t in solver.timesteps:
-        x = solver.step(predict(x, t, y), t, x).prev_sample
-    return x
-
-
-def batches(n: int, size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """Endless shuffled epochs over 0..n-1 in batches of min(size, n) indices; an epoch's last batch is filled up."""
-    size = min(size, n)
-    while True:
-        order = torch.randperm(n, generator=generator)
-        short = -n % size
-        yield from torch.cat([order, torch.randperm(n, generator=generator)[:short]]).split(size)
-
-
-def train(
-    unet: UNet2DModel, f: Diffusion, pool: Pool, steps: int, lr: float, generator: torch.Generator
-) -> None:
-    """`steps` steps of AdamW on the denoising loss, in place; the averaged weights stay in `unet`."""
-    x, y = torch.from_numpy(f.to_net(pool.x)), torch.from_numpy(pool.y)
-    abar = noise_schedule(f).alphas_cumprod
-    optimiser = torch.optim.AdamW(unet.parameters(), lr=lr, fused=True)
-    schedule = get_scheduler("linear", optimiser, num_warmup_steps=f.warmup, num_training_steps=steps)
-    average = EMAModel(unet.parameters(), decay=f.ema, foreach=True)
-    unet.train()
-    for step, batch in zip(range(steps), batches(len(pool), f.batch, generator), strict=False):
-        progress.tick("training", step, steps)
-        loss = denoising_loss(unet, f, x[batch], y[batch], abar, generator)
-        if not torch.isfinite(loss):
-            raise ArithmeticError(f"denoising loss is {loss.item()} at step {step} of {steps} (lr {lr})")
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), f.clip, error_if_nonfinite=True)
-        optimiser.step()
-        schedule.step()
-        average.step(unet.parameters())
-    average.copy_to(unet.parameters())
-
-
-def denoising_loss(
-    unet: UNet2DModel,
-    f: Diffusion,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    abar: torch.Tensor,
-    generator: torch.Generator,
-) -> torch.Tensor:
-    """mean |eps - eps_theta(sqrt(abar_t) x + sqrt(1 - abar_t) eps, t, y)|^2, y dropped with p = label_dropout."""
-    t = torch.randint(len(abar), (len(x),), generator=generator)
-    eps = torch.randn(x.shape, generator=generator)
-    drop = torch.rand(len(x), generator=generator) < f.label_dropout
-    a = abar[t].view(-1, 1, 1, 1)
-    prediction = unet(
-        a.sqrt() * x + (1 - a).sqrt() * eps, t, class_labels=torch.where(drop, f.classes, y)
-    ).sample
-    return torch.nn.functional.mse_loss(prediction, eps)

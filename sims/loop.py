@@ -24,9 +24,18 @@ from sims import curation, progress, refits
 from sims.generator import Sampler
 from sims.instruments import Instruments
 from sims.presets import Preset
-from sims.record import RunFolder, digest, key_of, load_arrays, model_file, run_settings, save_arrays
+from sims.record import (
+    RunFolder,
+    check_ours,
+    digest,
+    key_of,
+    load_arrays,
+    model_file,
+    run_settings,
+    save_arrays,
+)
 from sims.seeds import stream
-from sims.turn import draw_made, turn
+from sims.turn import draw_made, equal_labels, turn
 from sims.worlds import Built
 
 __all__ = ["run", "run_path"]
@@ -45,6 +54,14 @@ class Loop:
     def draw(self, sampler: Sampler, generation: int) -> Pool:
         """N samples of the model of a generation."""
         return draw_made(sampler, self.built.train.classes, self.preset.budget, self.seed, generation)
+
+    def measure(self, sampler: Sampler, generation: int, made: Pool) -> dict[str, Any]:
+        """Every metric of a generation, thorough at every fifth: of `made`, or of more samples drawn for it."""
+        if (n := self.preset.evaluated) is not None:
+            labels = equal_labels(self.built.train.classes, n)
+            x = sampler.sample(labels, stream(self.seed, "evaluate", generation))
+            made = Pool(x, labels, generation + 1)
+        return self.instruments.measure(made, thorough=generation % 5 == 0)
 
 
 def run_path(preset: Preset, seed: int, root: Path = Path("runs")) -> Path:
@@ -66,14 +83,15 @@ def run(
     for name in policies:
         if name not in curation.NAMES:
             raise ValueError(f"policy must be one of {', '.join(curation.NAMES)}, found {name!r}")
-        curation.trained_by(name, preset.world.generator)
+        curation.trained_by(name, preset.world.generator, preset.budget)
     built = preset.world.build(seed)
     settings = run_settings(preset, seed, built.train)
     path = run_path(preset, seed) if path is None else path
+    check_ours(path)
     with locked(path):
         folder = RunFolder.create(path, settings, built.notes)
         began = time.perf_counter()
-        sampler = generation_zero(built, seed, model_file(path.parent, settings))
+        sampler = generation_zero(built, preset.model_seed(seed), model_file(path.parent, settings))
         loop = Loop(preset, seed, built, built.instruments(sampler), folder)
         start(loop, sampler, began)
         for name in policies:
@@ -99,12 +117,17 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def generation_zero(built: Built, seed: int, file: Path) -> Sampler:
-    """The model trained on real data alone: the one in `file`, or trained now and kept there."""
-    if file.exists():
-        return built.generator.restore(load_arrays(file))
-    sampler = built.generator.fit(built.train, stream(seed, "train", 0))
-    save_arrays(file, sampler.state())
-    return sampler
+    """The model trained on real data alone: the one in `file`, or trained now and kept there.
+
+    Runs side by side that start from one model train it once: the others wait.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        if file.exists():
+            return built.generator.restore(load_arrays(file))
+        sampler = built.generator.fit(built.train, stream(seed, "train", 0))
+        save_arrays(file, sampler.state())
+        return sampler
 
 
 def start(loop: Loop, sampler: Sampler, began: float) -> None:
@@ -112,11 +135,13 @@ def start(loop: Loop, sampler: Sampler, began: float) -> None:
     if loop.folder.records():
         return
     made = loop.draw(sampler, 0)
-    loop.folder.write_floor(loop.instruments.floor(loop.built.train, loop.preset.budget))
+    loop.folder.write_floor(
+        loop.instruments.floor(loop.built.train, loop.preset.evaluated or loop.preset.budget)
+    )
     record = {
         "policy": None,
         "generation": 0,
-        "metrics": loop.instruments.measure(made),
+        "metrics": loop.measure(sampler, 0, made),
         "cost": cost(loop, loop.built.train, first=True),
         "samples": digest(made.x, made.y),
     }
@@ -127,7 +152,8 @@ def start(loop: Loop, sampler: Sampler, began: float) -> None:
 
 def cost(loop: Loop, pool: Pool, first: bool) -> dict[str, int]:
     """Network evaluations of a generation by cause, each time counted per sample."""
-    sampling = getattr(loop.built.generator, "sampling_steps", 0) * loop.preset.budget
+    drawn = loop.preset.budget + (loop.preset.evaluated or 0)
+    sampling = getattr(loop.built.generator, "sampling_steps", 0) * drawn
     return {**loop.built.generator.evaluations(pool, first), "sampling_evaluations": sampling}
 
 
@@ -152,9 +178,10 @@ def follow(loop: Loop, name: str, sampler: Sampler) -> None:
     K = loop.preset.generations
     if [r["generation"] for r in loop.folder.of(name)] == list(range(K + 1)):
         return
-    loop = replace(loop, built=replace(loop.built, generator=curation.trained_by(name, loop.built.generator)))
+    generator = curation.trained_by(name, loop.built.generator, loop.preset.budget)
+    loop = replace(loop, built=replace(loop.built, generator=generator))
     made, sampler = resume(loop, name, sampler)
-    policy = curation.policy(name, loop.instruments.filter, loop.built.train)
+    policy = curation.policy(name, loop.instruments.kit)
     for k in range(len(made), K + 1):
         progress.tick(name, k - 1, K)
         began = time.perf_counter()
@@ -180,7 +207,7 @@ def generation(
         "policy": name,
         "generation": k,
         "trained_on": curation.composition(pool, loop.built.train.classes),
-        "metrics": loop.instruments.measure(new),
+        "metrics": loop.measure(sampler, k, new),
         "cost": cost(loop, pool, first=False),
         "samples": digest(new.x, new.y),
     }

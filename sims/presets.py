@@ -5,14 +5,16 @@ and `low-rank` are analytic; the `-smoke` rows go the whole way in seconds and p
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from sims.curation import POLICIES, RIVALS
 from sims.diffusion import Diffusion
 from sims.gaussian import ClassGaussians
+from sims.image_worlds import Images
 from sims.lowrank import ClassSubspaces, TwoSubspaces
-from sims.worlds import Digits, Subspaces
+from sims.worlds import Subspaces
 
 __all__ = ["Preset", "PRESETS", "preset", "evidence_preset"]
 
@@ -20,10 +22,15 @@ __all__ = ["Preset", "PRESETS", "preset", "evidence_preset"]
 @dataclass(frozen=True)
 class Preset:
     """One experiment: a world, the budget N of every generation, how many generations follow generation 0, policies,
-    and the seeds that the verdicts are drawn from."""
+    and the seeds that the verdicts are drawn from.
+
+    `models`: so many generation-0 models, the run of seed s starting from that of seed s mod `models` (None: one a
+    seed). `evaluated`: so many further samples of each generation are drawn for the metrics (None: the N that the loop
+    goes on with are measured).
+    """
 
     name: str
-    world: Digits | Subspaces
+    world: Images | Subspaces
     budget: int
     generations: int = 5
     policies: tuple[str, ...] = POLICIES
@@ -31,15 +38,74 @@ class Preset:
     checkpoints: bool = (
         True  # keep samples and models, to resume between generations and to draw sample sheets
     )
+    models: int | None = None
+    evaluated: int | None = None
+
+    def model_seed(self, seed: int) -> int:
+        """The seed that the generation-0 model of a run is trained with."""
+        return seed if self.models is None else seed % self.models
 
 
-def unet(channels: tuple[int, ...], steps: int) -> Diffusion:
-    """A U-Net for 8x8 digits."""
-    return Diffusion(size=8, classes=10, channels=channels, steps=steps, lr=2e-3)
+def digits(channels: tuple[int, ...], steps: int, **options: Any) -> Images:
+    """8x8 digits and a U-Net of their size."""
+    return Images(Diffusion(size=8, classes=10, channels=channels, steps=steps, lr=2e-3, **options))
 
 
-WEAK = Preset("digits-weak", Digits(unet((16, 32), steps=500)), budget=500, seeds=(0, 1, 2, 3, 4))
-STRONG = Preset("digits-strong", Digits(unet((24, 48), steps=1300)), budget=500)
+BEST = "ACU-SHRUNK"
+"""The rule that was best in the analytic worlds."""
+PAPER = ("REAL", "SYN", "SYN-ADD", "ACU", "ACUR", "ACUR-SIMS", "ACUR-SC", "ACU-LSF")
+"""The seven policies of the paper, and the control."""
+CORRECTED = (
+    "ACU-LSF-CLASS",
+    "ACU-LSF-THRESHOLD",
+    "ACU-LSF-MATCHED",
+    "ACU-RATIO",
+    "ACU-RANKSUM",
+    "ACU-HERD",
+    BEST,
+)
+ABLATION = ("ACU-LSF-PIXELS", "ACU-LSF-PCA", "ACU-LSF-CLASSIFIER", "ACU-LSF-IMAGENET")
+EVERY = (*PAPER, "ORACLE", "ACU-EQUAL-STEPS", *CORRECTED, *ABLATION)
+LEADING = ("REAL", "SYN", "ACUR", "ACU-LSF", BEST)
+
+WEAK = Preset("digits-weak", digits((16, 32), steps=500), budget=500, seeds=(0, 1, 2, 3, 4), policies=EVERY)
+STRONG = Preset(
+    "digits-strong",
+    digits((24, 48), steps=1300),
+    budget=500,
+    seeds=(0, 1, 2, 3, 4),
+    models=3,
+    policies=EVERY,
+)
+
+
+def long(row: Preset) -> Preset:
+    """The leading policies over fifteen generations."""
+    return replace(row, name=f"{row.name}-long", generations=15, policies=LEADING)
+
+
+LENGTHS = tuple(
+    replace(
+        WEAK,
+        name=f"digits-length-{steps}",
+        world=digits((16, 32), steps),
+        policies=("REAL", "ACUR", "ACU-LSF", BEST),
+        seeds=(0, 1, 2),
+    )
+    for steps in (60, 125, 250, 500, 1000, 2000)
+)
+"""From hardly trained to well trained: where does the filter turn from help to harm?"""
+
+FASHION = Preset(
+    "fashion-mnist",
+    Images(
+        Diffusion(size=28, classes=10, channels=(32, 64), steps=1200, lr=1.5e-3, patch=2),
+        data="fashion-mnist",
+        ole_per_class=100,
+    ),
+    budget=1000,
+    policies=LEADING,
+)
 GAUSSIAN = Preset(
     "gaussian",
     Subspaces(TwoSubspaces(dim=8, rank=2, angle=np.pi / 3, noise=0.3), ClassGaussians(), per_class=100),
@@ -69,22 +135,22 @@ RUNAWAY = Preset(
 )
 
 EVIDENCE = (WEAK, STRONG, GAUSSIAN, LOW_RANK, RUNAWAY)
+STUDY = (WEAK, STRONG, long(WEAK), long(STRONG), *LENGTHS, FASHION)
+"""The rows of `make images`."""
 
 
 def smoke(row: Preset) -> Preset:
     """The same experiment in seconds: hardly trained, two generations, two seeds. It decides nothing."""
-    if isinstance(row.world, Digits):
-        world = replace(
-            row.world, generator=unet((16, 32), steps=row.world.generator.steps // 16), ole_per_class=20
-        )
-        row = replace(row, world=world, budget=200, generations=2)
+    if isinstance(row.world, Images):
+        world = replace(digits((16, 32), steps=max(30, row.world.generator.steps // 16)), ole_per_class=20)
+        row = replace(row, world=world, budget=200, generations=2, models=None)
     return replace(row, name=f"{row.name}-smoke", seeds=row.seeds[:2])
 
 
 PRESETS = {
-    **{row.name: row for row in EVIDENCE},
+    **{row.name: row for row in (*EVIDENCE, *STUDY)},
     **{row.name: row for row in map(smoke, EVIDENCE)},
-    "digits-smoke": replace(smoke(WEAK), name="digits-smoke"),
+    "digits-smoke": replace(smoke(WEAK), name="digits-smoke", policies=POLICIES),
 }
 
 

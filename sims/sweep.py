@@ -35,10 +35,11 @@ __all__ = ["Job", "run_all", "run_cells", "shown", "single_thread", "sweep_path"
 
 @dataclass(frozen=True)
 class Job:
-    """One run folder to be filled."""
+    """One run folder to be filled with the policies of its preset, or with some."""
 
     preset: str
     seed: int
+    policies: tuple[str, ...] | None = None
 
 
 def single_thread() -> None:
@@ -53,7 +54,7 @@ def run_job(job: Job, root: Path, ticks: Any) -> Path:
     single_thread()
     row = preset(job.preset)
     with progress.listening(lambda what, done, total: ticks.put((job, what, done, total))):
-        path = run(row, job.seed, run_path(row, job.seed, root)).path
+        path = run(row, job.seed, run_path(row, job.seed, root), job.policies).path
     ticks.put((job, None, 0, 0))
     return path
 

@@ -13,9 +13,9 @@ from scipy.stats import ks_2samp
 
 from lsf.ole import normalised_ole, ole
 from lsf.pool import Pool
-from sims import cells
+from sims import cells, filters
 from sims.analytic import WORLDS, ClassFit, World
-from sims.cells import FILTERS, MEASURES, PLAIN, POLICIES, Cell, Lab, run_cell
+from sims.cells import MEASURES, PLAIN, POLICIES, Cell, Lab, run_cell
 from sims.curation import Acu, AcuFilter, Acur, Syn
 from sims.distances import kl
 from sims.exact import Refit, covariance, exact
@@ -124,7 +124,7 @@ def test_trusted_samples_stay_out_of_the_pool(seed: int, monkeypatch: pytest.Mon
     assert np.bincount(lab.trusted.y).tolist() == [20, 20, 20]
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", [*filters.RULES, *filters.TRUSTING])
 def test_filters_do_not_see_provenance(name: str, seed: int) -> None:
     """The same samples are kept of a pool whose births are told wrong."""
     lab = Lab(Cell(LOW, name, seed, **SMALL))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from lsf.filter import LatentSpaceFilter
 from lsf.pool import Pool, concat
 from lsf.rules import Matched, Top
 from sims import curation
-from sims.curation import POLICIES, RULES, AcuFilter, SynAdd, composition, draw, policy
+from sims.curation import POLICIES, AcuFilter, SynAdd, composition, draw, policy, trained_by
+from sims.filters import RULES, TRUSTING, Kit, Pooled, Remembered
 from sims.seeds import stream, torch_seed
-from tests.tolerances import assert_exact
+from tests.tolerances import assert_exact, close
 
 N = 40
 KNOWN = [903, 275, 286, 908]  # of stream(5, "train", 3)
@@ -94,21 +97,21 @@ def numbers(pool: Pool) -> list[int]:
     return pool.x[:, 0].astype(int).tolist()
 
 
-class LastCoordinate(LatentSpaceFilter):
-    """The filter under test, on a latent that does not know the sample's number."""
-
-    def __init__(self, rule: Any = Top(), random_state: Any = 0) -> None:  # noqa: B008
-        super().__init__(lambda x: x[:, 1:], rule, random_state)
-
-
 @pytest.fixture
 def pools(rng: np.random.Generator) -> list[Pool]:
     return history(rng)
 
 
+def last_coordinate(x: np.ndarray) -> np.ndarray:
+    return x[:, 1:]
+
+
 @pytest.fixture
-def fitted(pools: list[Pool]) -> LatentSpaceFilter:
-    return LastCoordinate().fit(pools[0].x, pools[0].y)
+def kit(pools: list[Pool], rng: np.random.Generator) -> Kit:
+    """Filters see a latent that does not know the sample's number; the trusted data are in no pool."""
+    trusted = history(rng)[0]
+    paper = LatentSpaceFilter(last_coordinate, random_state=0).fit(pools[0].x, pools[0].y)
+    return Kit(paper, pools[0], trusted, last_coordinate, last_coordinate, None, {"pixels": lambda: last_coordinate})
 
 
 SOURCES = {
@@ -123,9 +126,9 @@ SOURCES = {
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_budget_source_and_no_sample_twice(
-    name: str, pools: list[Pool], fitted: LatentSpaceFilter, rng: np.random.Generator
+    name: str, pools: list[Pool], kit: Kit, rng: np.random.Generator
 ) -> None:
-    pool = policy(name, fitted, pools[0])(pools, N, rng)
+    pool = policy(name, kit)(pools, N, rng)
     assert len(pool) == (sum(map(len, pools)) if name == "ACU" else N)
     assert len(set(numbers(pool))) == len(pool)
     assert set(pool.born.tolist()) <= SOURCES[name]
@@ -137,10 +140,8 @@ def test_budget_source_and_no_sample_twice(
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_policy_is_a_function_of_its_arguments(
-    name: str, pools: list[Pool], fitted: LatentSpaceFilter
-) -> None:
-    draws = [numbers(policy(name, fitted, pools[0])(pools, N, np.random.default_rng(s))) for s in (1, 1, 2)]
+def test_policy_is_a_function_of_its_arguments(name: str, pools: list[Pool], kit: Kit) -> None:
+    draws = [numbers(policy(name, kit)(pools, N, np.random.default_rng(s))) for s in (1, 1, 2)]
     assert draws[0] == draws[1]
     fixed = name in ("ACU", "ACU-LSF", "SYN")  # SYN's last generation is its budget
     assert (draws[0] == draws[2]) == fixed
@@ -153,28 +154,26 @@ def test_fresh_share(fresh: float, real: int, pools: list[Pool], rng: np.random.
     assert (pool.born == 3).sum() == N - real
 
 
-def test_syn_add_is_thirty_percent(pools: list[Pool], fitted: LatentSpaceFilter) -> None:
+def test_syn_add_is_thirty_percent(pools: list[Pool], kit: Kit) -> None:
     """Redrawn afresh each generation."""
     shares, reals = [], []
     for k in range(3):
-        pool = policy("SYN-ADD", fitted, pools[0])(pools, N, stream(0, "select", k))
+        pool = policy("SYN-ADD", kit)(pools, N, stream(0, "select", k))
         shares.append(composition(pool, np.array([0, 1]))["share_real"])
         reals.append(tuple(numbers(pool.take(pool.born == 0))))
     assert shares == [0.3] * 3
     assert len(set(reals)) == 3
 
 
-def test_acu_grows_and_is_the_only_one(
-    pools: list[Pool], fitted: LatentSpaceFilter, rng: np.random.Generator
-) -> None:
+def test_acu_grows_and_is_the_only_one(pools: list[Pool], kit: Kit, rng: np.random.Generator) -> None:
     for name in POLICIES:
-        sizes = [len(policy(name, fitted, pools[0])(pools[:k], N, rng)) for k in (2, 3, 4)]
+        sizes = [len(policy(name, kit)(pools[:k], N, rng)) for k in (2, 3, 4)]
         assert sizes == ([100, 140, 180] if name == "ACU" else [N] * 3)
 
 
 @pytest.mark.parametrize("rule", [Top(), Top("class"), Matched(shortfall="fill")])
 def test_acu_lsf_is_the_filter_on_everything(rule: Any, pools: list[Pool]) -> None:
-    fitted = LastCoordinate(rule).fit(pools[0].x, pools[0].y)
+    fitted = LatentSpaceFilter(last_coordinate, rule, random_state=0).fit(pools[0].x, pools[0].y)
     everything = concat(pools)
     kept = AcuFilter(fitted)(pools, N, np.random.default_rng(7))
     expected = fitted.select(everything.x, everything.y, N, rng=np.random.default_rng(7))
@@ -207,10 +206,10 @@ def test_filter_never_sees_provenance(pools: list[Pool], rng: np.random.Generato
     assert not any(np.array_equal(a, everything.born) for a in args)
 
 
-def test_provenance_changes_nothing(pools: list[Pool], fitted: LatentSpaceFilter) -> None:
+def test_provenance_changes_nothing(pools: list[Pool], kit: Kit) -> None:
     lied_to = [Pool(p.x, p.y, 9 - int(p.born[0])) for p in pools]
-    assert numbers(AcuFilter(fitted)(pools, N, stream(0))) == numbers(
-        AcuFilter(fitted)(lied_to, N, stream(0))
+    assert numbers(AcuFilter(kit.paper)(pools, N, stream(0))) == numbers(
+        AcuFilter(kit.paper)(lied_to, N, stream(0))
     )
 
 
@@ -244,30 +243,96 @@ def test_fresh_share_out_of_range_is_refused(
         SynAdd(fresh)(pools, N, rng)
 
 
-def test_unknown_policy_is_refused_and_the_known_are_listed(
-    pools: list[Pool], fitted: LatentSpaceFilter
-) -> None:
+def test_unknown_policy_is_refused_and_the_known_are_listed(pools: list[Pool], kit: Kit) -> None:
     with pytest.raises(ValueError, match=r"policy must be one of REAL, SYN, .*ACU-LSF.*, found 'SIN'"):
-        policy("SIN", fitted, pools[0])
+        policy("SIN", kit)
 
 
-def test_every_policy_of_the_list_exists(pools: list[Pool], fitted: LatentSpaceFilter) -> None:
-    kinds = {type(policy(name, fitted, pools[0])) for name in POLICIES}
+def test_every_policy_of_the_list_exists(pools: list[Pool], kit: Kit) -> None:
+    kinds = {type(policy(name, kit)) for name in POLICIES}
     assert len(kinds) == len(POLICIES) == len(set(POLICIES))
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES) - set(POLICIES)))
-def test_the_filter_runs_under_every_rule(
-    name: str, pools: list[Pool], fitted: LatentSpaceFilter, rng: np.random.Generator
+@pytest.mark.parametrize("name", [*RULES, *TRUSTING, "ACU-LSF-PIXELS"][1:])
+def test_every_filter_has_its_budget_and_choice(
+    name: str, pools: list[Pool], kit: Kit, rng: np.random.Generator
 ) -> None:
-    """Each rule has its budget and keeps other samples than the paper's; the paper's filter stays as it was."""
-    top = numbers(policy("ACU-LSF", fitted, pools[0])(pools, N, rng))
-    made = policy(name, fitted, pools[0])
+    """Each keeps other samples than the paper's but the one that sees the same latents; the paper's stays as it was."""
+    top = numbers(policy("ACU-LSF", kit)(pools, N, rng))
+    made = policy(name, kit)
     assert isinstance(made, AcuFilter)
-    assert made.filter.rule == RULES[name] != fitted.rule
-    kept = made(pools, N, np.random.default_rng(1))
-    assert len(kept) == N
-    assert set(numbers(kept)) != set(top)
+    assert made.filter is not kit.paper
+    kept = numbers(made(pools, N, np.random.default_rng(1)))
+    assert len(kept) == len(set(kept)) == N
+    assert (set(kept) == set(top)) == (name == "ACU-LSF-PIXELS")
+    if name in RULES:
+        assert made.filter.rule == RULES[name] != kit.paper.rule  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", TRUSTING)
+def test_filters_of_trusted_data_are_not_fitted_on_the_pool(name: str, pools: list[Pool], kit: Kit) -> None:
+    one, other = (policy(name, replace(kit, train=pools[k]))(pools, N, stream(0)) for k in (0, 1))
+    assert numbers(one) == numbers(other)
+    moved = replace(kit.trusted, x=kit.trusted.x + np.array([0.0, 3.0]))
+    assert numbers(policy(name, replace(kit, trusted=moved))(pools, N, stream(0))) != numbers(one)  # control
+
+
+def test_ablation_that_a_world_lacks_is_refused(kit: Kit) -> None:
+    with pytest.raises(ValueError, match="ACU-LSF-IMAGENET cannot be run here: the world has no imagenet"):
+        policy("ACU-LSF-IMAGENET", kit)
+
+
+def test_oracle_keeps_the_real_data_alone(pools: list[Pool], kit: Kit, rng: np.random.Generator) -> None:
+    few, many = (policy("ORACLE", kit)(pools, n, rng) for n in (10, 1000))
+    assert len(few) == 10
+    assert len(many) == len(pools[0])
+    assert (np.asarray(many.born) == 0).all()
+
+
+@dataclass(frozen=True)
+class Steps:
+    finetune_steps: int | None = None
+
+    def steps_over(self, n: int) -> int:
+        return 3 * n
+
+
+def test_equal_steps_are_those_of_the_budget() -> None:
+    assert trained_by("ACU-EQUAL-STEPS", Steps(), N) == Steps(3 * N)
+    assert trained_by("ACU", Steps(), N) == Steps()
+    with pytest.raises(
+        ValueError, match="ACU-EQUAL-STEPS cannot be run here: generator must train by gradient"
+    ):
+        trained_by("ACU-EQUAL-STEPS", object(), N)
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def fit(self, x: Any, y: Any = None) -> Counting:
+        return self
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        self.seen += len(x)
+        return 2 * x.reshape(len(x), -1)
+
+
+def test_remembered_encodes_each_sample_once(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((9, 1, 2, 2)).astype(np.float32)
+    counting = Counting()
+    memory = Remembered(counting).fit(x)
+    shared = clone(memory).fit(x)
+    for encoder, part in ((memory, x[:6]), (memory, x[2:]), (shared, x[::-1]), (memory, x[[0, 0, 3]])):
+        assert np.array_equal(encoder.transform(part), 2 * part.reshape(len(part), -1))
+    assert counting.seen == 9
+    memory.transform(x + 1)
+    assert counting.seen == 18  # control
+
+
+def test_pooled_is_the_mean_over_space(rng: np.random.Generator) -> None:
+    h = rng.standard_normal((5, 3, 2, 2))
+    assert close(Pooled(3).fit(h).transform(h.reshape(5, -1)), h.mean(axis=(2, 3)))
 
 
 def test_policies_are_values() -> None:

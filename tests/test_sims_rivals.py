@@ -15,10 +15,10 @@ from lsf.pool import Pool, concat
 from sims.analytic import ClassFit, World
 from sims.curation import NAMES, POLICIES, RIVALS, AcuFilter, Acur, policy, trained_by
 from sims.extrapolation import extrapolated
+from sims.filters import Kit
 from sims.gaussian import ClassGaussians, GaussianSampler
 from sims.loop import run
 from sims.lowrank import ClassSubspaces
-from sims.presets import preset
 from sims.record import RunFolder
 from sims.refits import POOLS, pool_sizes, retrained_log_odds
 from sims.rivals import ScoreExtrapolation, SelfCorrection
@@ -159,17 +159,34 @@ def test_both_models_are_paid_for(rng: np.random.Generator) -> None:
     assert arm.sampling_steps == 6
 
 
+NEEDY = ("ACUR-SIMS", "ACU-EQUAL-STEPS")
+
+
 class Plain:
     """A generator that cannot extrapolate."""
 
 
-def test_a_generator_that_cannot_extrapolate_is_refused_by_the_policys_name(tmp_path: Path) -> None:
+def test_a_generator_that_cannot_extrapolate_is_refused_by_the_policys_name() -> None:
     with pytest.raises(ValueError, match=r"policy ACUR-SIMS cannot be run here: .* found Plain"):
-        trained_by("ACUR-SIMS", Plain())
-    assert all(isinstance(trained_by(name, Plain()), Plain) for name in NAMES if name != "ACUR-SIMS")
-    with pytest.raises(ValueError, match=r"policy ACUR-SIMS cannot be run here: .* found Diffusion"):
-        run(preset("digits-smoke"), 0, tmp_path / "a", ["SYN", "ACUR-SIMS"])
-    assert list(tmp_path.iterdir()) == []
+        trained_by("ACUR-SIMS", Plain(), 8)
+    assert all(isinstance(trained_by(name, Plain(), 8), Plain) for name in NAMES if name not in NEEDY)
+
+
+@dataclass(frozen=True)
+class Tracing:
+    """Models that say what they came from."""
+
+    def fit(self, pool: Pool, rng: np.random.Generator, start: Any = None) -> str:
+        return f"({start} on {sorted(set(np.asarray(pool.born).tolist()))})"
+
+    def extrapolated(self, base: str, aux: str, strength: float) -> str:
+        return f"{base} from {aux}"
+
+
+def test_the_auxiliary_model_is_the_base_fine_tuned_on_synthetic_data(rng: np.random.Generator) -> None:
+    pool = concat([two_classes(rng, 0), two_classes(rng, 1)])
+    found = ScoreExtrapolation(Tracing()).fit(pool, rng, "before")
+    assert found == "(before on [0, 1]) from ((before on [0, 1]) on [1])"
 
 
 @pytest.mark.parametrize("strength", [-0.1, np.nan, np.inf])
@@ -183,7 +200,7 @@ def test_strength_out_of_range_is_refused(strength: float) -> None:
 
 def test_self_correction_moves_synthetic_samples_to_real_centres(rng: np.random.Generator) -> None:
     real, made = two_classes(rng, 0), two_classes(rng, 1)
-    arm = policy("ACUR-SC", LatentSpaceFilter(), real)
+    arm = policy("ACUR-SC", Kit(None, real, real))
     assert isinstance(arm, SelfCorrection)
     pool = arm([real, made], 2 * N, stream(0))
     plain = Acur()([real, made], 2 * N, stream(0))

@@ -1,0 +1,112 @@
+"""Image worlds: what their instruments read, the geometry of class latents, and what a preset's row says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsf.pool import Pool
+from sims.curation import NAMES
+from sims.instruments import class_geometry
+from sims.loop import run
+from sims.presets import EVERY, PRESETS, STRONG, STUDY, preset
+from sims.record import model_file
+from theory.subspaces import frames
+
+TINY = replace(
+    preset("digits-smoke"),
+    name="tiny",
+    world=replace(
+        preset("digits-smoke").world,
+        generator=replace(preset("digits-smoke").world.generator, steps=4, sampling_steps=2),
+        ole_timesteps=(10, 200),
+        ole_per_class=6,
+        slow_spaces=(),
+    ),
+    budget=60,
+    generations=1,
+    checkpoints=False,
+)
+
+
+def test_geometry_reads_angles_and_floor(rng: np.random.Generator) -> None:
+    """Latents on two subspaces at 60 degrees, and one part in five of their energy off them."""
+    U = frames(np.full(4, np.pi / 3), dim=40)
+    h = np.concatenate([rng.standard_normal((4000, 4)) @ u.T for u in U])
+    y = np.repeat([0, 1], 4000)
+    found = class_geometry(h, y, rank=4, centred=False)
+    assert abs(found["cosines"] - 0.5) < 0.02
+    assert found["noise_floor"] < 1e-12
+    noisy = h + rng.standard_normal(h.shape) * np.sqrt(1 / 36)
+    assert abs(class_geometry(noisy, y, rank=4, centred=False)["noise_floor"] - 0.2) < 0.02
+
+
+def test_common_mean_looks_like_a_shared_direction_unless_centred(rng: np.random.Generator) -> None:
+    h = rng.standard_normal((400, 200)) + 10
+    y = np.arange(400) % 2
+    assert class_geometry(h, y, 1, centred=False)["cosines"] > 0.99
+    assert class_geometry(h, y, 1, centred=True)["cosines"] < 0.5
+
+
+def test_thorough_readings_are_those_of_every_fifth_generation(tmp_path: Path) -> None:
+    folder = run(replace(TINY, generations=5), 900, tmp_path / "a", ["SYN"])
+    found = {r["generation"]: r["metrics"] for r in folder.records()}
+    assert [k for k, m in found.items() if m["geometry"]] == [0, 5]
+    assert {r["input"] for r in found[5]["ole"]} == {"clean", "noised"}
+    assert {r["input"] for r in found[4]["ole"]} == {"clean"}
+    assert all(m.keys() == folder.floor.keys() for m in found.values())
+    assert set(found[4]["spaces"]) == {"pixels-pca-30"}
+    assert set(found[4]["spaces"]["pixels-pca-30"]) <= set(found[4])
+
+
+def test_more_samples_can_be_measured_than_the_loop_goes_on_with(tmp_path: Path) -> None:
+    few, many = (run(replace(TINY, evaluated=n), 900, tmp_path / str(n), ["SYN"]) for n in (None, 120))
+    assert [r["metrics"]["n"] for r in few.records()] == [60, 60]
+    assert [r["metrics"]["n"] for r in many.records()] == [120, 120]
+    assert [r["samples"] for r in few.records()] == [r["samples"] for r in many.records()]
+    cost = [f.records()[1]["cost"]["sampling_evaluations"] for f in (few, many)]
+    assert cost == [2 * 60, 2 * 180]
+
+
+def test_runs_share_as_many_models_as_the_preset_says(tmp_path: Path) -> None:
+    row = replace(TINY, models=2)
+    assert [row.model_seed(s) for s in range(4)] == [0, 1, 0, 1]
+    assert TINY.model_seed(3) == 3
+    a, b, c = (run(row, seed, tmp_path / str(seed), ["REAL"]) for seed in (0, 2, 1))
+    files = [model_file(tmp_path, f.settings) for f in (a, b, c)]
+    assert files[0] == files[1] != files[2]
+    assert a.records()[0]["samples"] != b.records()[0]["samples"]  # the same model, other draws
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+def test_every_policy_runs_on_images(name: str, tmp_path: Path) -> None:
+    record = run(TINY, 900, tmp_path / "a", [name]).records()[1]
+    assert record["trained_on"]["n"] == (
+        780 if name.startswith("ACU") and name in ("ACU", "ACU-EQUAL-STEPS") else 60
+    )
+    real = record["trained_on"]["share_real"]
+    assert real == 1 if name in ("REAL", "ORACLE") else real == 0 if name == "SYN" else 0 < real
+    steps = record["cost"]["gradient_steps"]
+    assert steps == {"ACU": 21, "ACUR-SIMS": 6}.get(name, 3)
+
+
+def test_the_study_runs_what_the_issue_of_images_asks() -> None:
+    assert set(EVERY) <= set(NAMES)
+    assert len(EVERY) == len(set(EVERY)) == 21
+    assert {row.name for row in STUDY} <= set(PRESETS)
+    assert STRONG.models == 3
+    assert len({len(row.seeds) for row in STUDY if row.name.endswith("-long")}) == 1
+
+
+def test_pool_of_trusted_data_is_in_no_other_part() -> None:
+    built = preset("digits-smoke").world.build(0)
+    assert isinstance(built.train, Pool)
+    ids = built.notes["ids"]
+    assert sorted(ids) == ["classifiers", "reference", "train", "trusted"]
+    every = [*chain(*ids.values())]
+    assert len(every) == len(set(every)) == 1797
