@@ -1,4 +1,5 @@
-"""The command line of the loops: `python -m sims PRESET --seed S`, `sweep NAME`, `show RUN`."""
+"""The command line of the loops: `python -m sims PRESET --seed S`, `sweep NAME`, `show RUN`,
+`data [NAME]`."""
 
 import os
 
@@ -14,6 +15,7 @@ import click
 
 from sims import progress
 from sims.curation import NAMES
+from sims.images import DATASETS, describe
 from sims.loop import run
 from sims.presets import PRESETS, preset
 from sims.record import RunFolder
@@ -157,6 +159,29 @@ def sweep_command(
         table = run_cells(cells, path, processes, backend, row.run)
     click.echo(f"{row.question} {len(table)} rows of {len(cells)} cells")
     click.echo(f"table: {path / 'table.csv.gz'}")
+
+
+@main.command("data")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--folder", type=Folder(path_type=Path), help="Where its files lie. [default: the usual place]")
+def data_command(name: str | None, folder: Path | None) -> None:
+    """Say whether the data set NAME is there, how many images a class it has, and how to get it.
+
+    The exit code is 1 if it is not there, or damaged.
+
+    Without NAME: every set. `folder:SIZE:grey` and `folder:SIZE:rgb` are images of your own, one sub-folder a class.
+    """
+    if name is not None:
+        with one_line():
+            click.echo(describe(name, folder))
+        return
+    if folder is not None:
+        raise click.UsageError("--folder needs the NAME of a data set")
+    for row in DATASETS:
+        try:
+            click.echo(describe(row))
+        except ValueError as error:
+            click.echo(str(error))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from lsf.ole import normalised_ole, ole
 from lsf.pool import Pool
 from sims.features import ClassifierFeatures, Identity, Judge
 from sims.gaussian import ClassGaussians
-from sims.images import Split, digits, split_by_class
+from sims.images import DATASETS, Parts, Split, digits, split_ids
 from sims.instruments import Instruments, first_per_class, log_odds
 from sims.lowrank import TwoSubspaces
 from sims.metrics import frechet_distance
@@ -24,11 +24,12 @@ from sims.seeds import stream
 from sims.worlds import Built, Subspaces, digit_classifiers
 from tests.tolerances import FLOAT64, close
 
-PARTS = {"train": 800, "reference": 500, "classifiers": 497}
+PARTS = {"train": 720, "trusted": 300, "reference": 400, "classifiers": 377}
 IDS = {
-    "train": "53193737fdcf8a44",
-    "reference": "cd0ca67d3481b82e",
-    "classifiers": "9addcf7ef541928d",
+    "train": "bbe62f15d12d6ab6",
+    "trusted": "2b004af4d28b461a",
+    "reference": "94604bda8a80c004",
+    "classifiers": "76896e7a7d5b877b",
 }
 
 
@@ -44,9 +45,10 @@ def test_parts_are_disjoint_and_leave_nothing_out() -> None:
 def test_split_is_fixed() -> None:
     """Numbers of any two runs are of one split; a change of it must be seen here."""
     assert {name: digest(np.array(part)) for name, part in digits().ids.items()} == IDS
-    again = split_by_class(*images(), {"train": 80, "reference": 50})
-    assert again.ids == digits().ids
-    assert split_by_class(*images(), {"train": 81, "reference": 50}).ids != again.ids  # control
+    classes, y = DATASETS["digits"].classes, images()[1]
+    assert classes is not None
+    assert split_ids(y, classes, Parts(72, 30, 40, None)) == digits().ids
+    assert split_ids(y, classes, Parts(73, 30, 40, None)) != digits().ids  # control
 
 
 def images() -> tuple[np.ndarray, np.ndarray]:
@@ -65,9 +67,10 @@ def test_pools_hold_the_images_of_their_ids(part: str) -> None:
 
 def test_classes_are_balanced_where_they_must_be() -> None:
     split = digits()
-    assert np.bincount(split.train.y).tolist() == [80] * 10
-    assert np.bincount(split.reference.y).tolist() == [50] * 10
-    assert np.bincount(split.classifiers.y).min() >= 40
+    assert np.bincount(split.train.y).tolist() == [72] * 10
+    assert np.bincount(split.trusted.y).tolist() == [30] * 10
+    assert np.bincount(split.reference.y).tolist() == [40] * 10
+    assert np.bincount(split.classifiers.y).min() >= 32
 
 
 def test_images_fill_the_range() -> None:
