@@ -1,0 +1,196 @@
+"""Does the theory predict the image loop? Models fitted to measured latents, beside what the filter does with them.
+
+Latents: the filter's own (generation-0 bottleneck at its timestep, clean x, null label, flattened); the probe's
+log-odds of a pair of classes are z = z_b - z_a, its softmax over the pair. Every pair of classes is read by
+paper_checks.pair_models in the d leading principal axes of its real latents, d at most `DIM` and half the samples of a
+class; what is kept is the mean over pairs of the prediction and of what is seen, and the deciles of their ratio less 1.
+
+`python -m paper_checks.image_theory RUN...` reads finished run folders, all of one preset, and writes
+records/image-theory-PRESET.jsonl: a header (settings, seeds, versions, source, digest), then a line a reading.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import date
+from itertools import combinations
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsf.pool import Pool
+from paper_checks.pair_models import LAWS, MEASURES, Block, axes, readings
+from sims.generator import Sampler
+from sims.presets import preset
+from sims.record import RunFolder, key_of, load_arrays, model_file, versions, write_text
+
+__all__ = ["RECORDS", "POLICIES", "DIM", "Record", "rows", "keep", "load"]
+
+RECORDS = Path(__file__).parent / "records"
+POLICIES = ("SYN", "ACUR", "ACU-LSF")
+UNSEEN = "unseen real"
+DIM = 20
+SETTINGS = {"dim": DIM, "rank": "BIC", "policies": POLICIES, "laws": LAWS, "measures": MEASURES}
+
+
+def rows(folder: RunFolder, sampler: Sampler, policies: Sequence[str] = POLICIES) -> list[dict[str, Any]]:
+    """{policy, generation, law, measure: [predicted, seen, low, high, pairs]} of generations 0, 1 and the last, and of
+    real data that neither probe nor network has seen (policy `UNSEEN`, generation 0).
+
+    Means over the pairs of classes for which there is a prediction, the 10% and 90% quantiles over them of predicted /
+    seen - 1, and their number; null where there is none. `sampler` is the generation-0 model of the run.
+
+    Raises ValueError if a class is missing from a generation, or the folder has no samples.
+    """
+    settings = folder.settings
+    built = preset(settings["preset"]["name"]).world.build(settings["seed"])
+    lsf = built.instruments(sampler).filter
+    encoded: dict[Any, Any] = {"real": encode(lsf, built.train), "unseen": encode(lsf, built.reference)}
+    found = []
+    for policy, k, names in readable(folder, policies):
+        for name in names:
+            if name not in encoded:
+                encoded[name] = encode(lsf, folder.samples(*name))
+        blocks = [encoded[name] for name in ("real", *names)]
+        found.extend(summary(policy, k, blocks))
+    return found
+
+
+def readable(folder: RunFolder, policies: Sequence[str]) -> Iterator[tuple[str | None, int, list[Any]]]:
+    """(policy, generation, the pools beside the real one, from generation 0 up to it)."""
+    yield UNSEEN, 0, ["unseen"]
+    yield None, 0, [(None, 0)]
+    for policy in policies:
+        last = max((r["generation"] for r in folder.of(policy)), default=0)
+        for k in sorted({min(1, last), last} - {0}):
+            yield policy, k, [(None, 0), *((policy, j) for j in range(1, k + 1))]
+
+
+def encode(lsf: Any, pool: Pool) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Latents (n_c, p) and logits (n_c, C) of each class."""
+    parts = []
+    for c in lsf.classes_:
+        if not (mine := pool.y == c).any():
+            raise ValueError(f"pool must hold every class, {c} is missing: it cannot be read")
+        h = lsf.transform(pool.x[mine]).astype(np.float64)
+        parts.append((h, lsf.probe_.logits(h)))
+    latents, logits = zip(*parts, strict=True)
+    return list(latents), list(logits)
+
+
+def summary(policy: str | None, k: int, blocks: Sequence[Any]) -> list[dict[str, Any]]:
+    """The lines of one generation, one a law."""
+    pairs = [pair_readings(blocks, a, b) for a, b in combinations(range(len(blocks[0][0])), 2)]
+    lines = []
+    for law in LAWS:
+        line: dict[str, Any] = {"policy": policy, "generation": k, "law": law}
+        for measure in MEASURES:
+            line[measure] = over_pairs(np.array([p[law][measure] for p in pairs]))
+        lines.append(line)
+    return lines
+
+
+def over_pairs(values: np.ndarray) -> list[float] | None:
+    """[predicted, seen, 10%, 90%, number] from (pairs, 2), pairs without a prediction left out."""
+    said = values[np.isfinite(values).all(axis=1)]
+    if not len(said):
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = said[:, 0] / said[:, 1] - 1
+    low, high = np.quantile(off[np.isfinite(off)], [0.1, 0.9]) if np.isfinite(off).any() else (0.0, 0.0)
+    numbers = (*said.mean(axis=0), low, high)
+    return [*(float(f"{v:.4g}") for v in numbers), len(said)]
+
+
+def pair_readings(blocks: Sequence[Any], a: int, b: int) -> dict[str, dict[str, tuple[float, float]]]:
+    """What is predicted and seen of classes a, b; blocks of latents and logits by class, real data first."""
+    n = min(len(h[c]) for h, _ in blocks for c in (a, b))
+    real = np.concatenate([blocks[0][0][c] for c in (a, b)])
+    V = axes(real, min(DIM, n // 2))
+    pool = []
+    for latents, logits in blocks:
+        z = np.stack([(logits[c][:n, c] - logits[c][:n, other]) for c, other in ((a, b), (b, a))])
+        pool.append(Block(np.stack([latents[c][:n] @ V for c in (a, b)]), z))
+    return readings(pool[:-1], pool[-1])
+
+
+class Record:
+    """What was kept of a preset: `header`, and `lines` as `rows` gives them, each with its seed."""
+
+    def __init__(self, name: str, header: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+        if key_of({"lines": lines}) != header["digest"]:
+            raise ValueError(f"{name} is damaged: its lines are not those its digest was made of")
+        self.name, self.header, self.lines = name, header, lines
+
+    @property
+    def stale(self) -> bool:
+        """Has the preset, or what is read, other settings today?"""
+        today = settings_of(self.header["preset"])
+        return self.header["settings"] != today
+
+    def cells(self, law: str, measure: str) -> dict[tuple[str | None, int], list[Any]]:
+        """The readings of each (policy, generation), by seed in order; None for a generation before any selection."""
+        found: dict[tuple[str | None, int], list[Any]] = {}
+        for line in self.lines:
+            if line["law"] == law:
+                found.setdefault((line["policy"], line["generation"]), []).append(line[measure])
+        return found
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """What decides the numbers: the preset's row, less its lists of policies and seeds, and what is read of it."""
+    row = asdict(preset(name))
+    del row["policies"], row["seeds"]
+    return json.loads(json.dumps({"preset": key_of(json.loads(json.dumps(row))), **SETTINGS}))
+
+
+def keep(folders: Sequence[Path], target: Path = RECORDS) -> Path:
+    """Read the run folders of one preset and write their record; ValueError if they are of several."""
+    runs = sorted((RunFolder(f) for f in folders), key=lambda r: r.settings["seed"])
+    names = {r.settings["preset"]["name"] for r in runs}
+    if len(names) != 1:
+        raise ValueError(f"folders must be runs of one preset, found {sorted(names)}")
+    name, lines = names.pop(), []
+    for run in runs:
+        lines += [{"seed": run.settings["seed"], **line} for line in rows(run, first_model(run))]
+    header = {
+        "preset": name,
+        "seeds": [r.settings["seed"] for r in runs],
+        "pairs": comb(len(np.unique(runs[0].samples(None, 0).y)), 2),
+        "settings": settings_of(name),
+        "date": date.today().isoformat(),
+        "source": sorted({r.settings["source"] for r in runs}),
+        "versions": versions(),
+        "digest": key_of({"lines": lines}),
+    }
+    path = target / f"image-theory-{name}.jsonl"
+    write_text(path, "\n".join(map(json.dumps, [header, *lines])) + "\n")
+    return path
+
+
+def first_model(run: RunFolder) -> Sampler:
+    """The generation-0 model that the run started from."""
+    settings = {k: v for k, v in run.settings.items() if k not in ("key", "notes")}
+    built = preset(settings["preset"]["name"]).world.build(settings["seed"])
+    return built.generator.restore(load_arrays(model_file(run.path.parent, settings)))
+
+
+def load(name: str, folder: Path = RECORDS) -> Record:
+    """The record of a preset; ValueError if it is missing or damaged."""
+    file = folder / f"image-theory-{name}.jsonl"
+    if not file.exists():
+        raise ValueError(
+            f"{file.name} is missing: run `make images`, then `python -m paper_checks.image_theory RUN...`"
+        )
+    try:
+        header, *lines = (json.loads(line) for line in file.read_text().splitlines())
+        return Record(file.name, header, lines)
+    except (json.JSONDecodeError, KeyError) as error:
+        raise ValueError(f"{file.name} is damaged: {error}") from error
+
+
+if __name__ == "__main__":
+    print(keep([Path(p) for p in sys.argv[1:]]))
