@@ -13,57 +13,31 @@ D is the paired per-seed statistic of paper_checks/measures.py; `margin` is in u
   exact         a statement of the theory: held against simulation within 5 standard errors (asymptotic values: plus a
                 stated bias), or refuted by one certain counterexample.
   own seeds     superior, on 100 seeds (from 1000 on) that the check simulates itself.
+  turn          one statistic over presets in order, whose sign must turn: CI above 0 in the first, below in the last.
   maps          paired seeds in every cell of a map (paper_checks/test_maps.py): worse than random choice where the
                 CI of the difference of logs lies below 0. What a row calls most, or half, is its own rule.
+A row's `source` says where its evidence on images comes from: loops that the check runs now, or a record of long ones
+(paper_checks/image_records.py). The rows that only images have: paper_checks/image_claims.py.
 """
 
-from dataclasses import dataclass
 from math import log
 
+from paper_checks.image_claims import IMAGE_CLAIMS
+from paper_checks.register import (
+    ANALYTIC,
+    DIGITS,
+    FROM_RUNS,
+    IMAGES,
+    LOOPS,
+    NOTES,
+    OURS,
+    WORLDS,
+    Claim,
+    rows,
+    theory,
+)
+
 __all__ = ["Claim", "CLAIMS", "FROM_RUNS", "WORLDS", "LOOPS", "EXPECTED", "claim"]
-
-WORLDS = ("theory", "gaussian", "low-rank", "digits-weak", "digits-strong")
-ANALYTIC = ("gaussian", "low-rank")
-IMAGES = ("digits-weak", "digits-strong")
-LOOPS = ANALYTIC + IMAGES
-
-FROM_RUNS = ("superior", "equivalent", "not worse")
-"""The rules that read the records of the loops."""
-
-NOTES = "paper, experiments, as reported in secondary notes"
-OURS = "ours"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One row: `id` and `convention` name it; `worlds` are those in which this version of the project checks it."""
-
-    id: str
-    convention: str
-    place: str
-    statement: str
-    rule: str = "superior"
-    margin: float = 0.0
-    worlds: tuple[str, ...] = LOOPS
-    cost: str = "read from the loops' records"
-
-    @property
-    def name(self) -> str:
-        """The id and, in brackets, the convention."""
-        return f"{self.id} [{self.convention}]" if self.convention else self.id
-
-
-def rows(conventions: tuple[str, ...], **shared: object) -> list[Claim]:
-    """One claim under several conventions."""
-    return [Claim(convention=c, **shared) for c in conventions]  # type: ignore[arg-type]
-
-
-def theory(
-    id: str, convention: str, place: str, statement: str, worlds: tuple[str, ...] = ("theory",)
-) -> Claim:
-    """A statement of the theory."""
-    return Claim(id, convention, place, statement, "exact", 0.0, worlds, "seconds")
-
 
 THEOREMS = [
     theory(
@@ -103,6 +77,9 @@ DEGRADES = (
     "Under SYN the OLE of the latents rises with the generation (D: slope of OLE_k / OLE_real; clean x, null label, "
     "t = 200, equal n a class)"
 )
+
+FULL = ANALYTIC + DIGITS
+"""Where all seven policies of the paper run."""
 
 LOOP_CLAIMS = [
     *rows(
@@ -156,7 +133,7 @@ LOOP_CLAIMS = [
         "Across policies, within a generation, latents degrade where quality does (D: Fisher z of the mean over "
         "generations 1 to the last of Spearman's correlation of the changes of OLEn and of log distance since "
         "generation 0, all policies of the world)",
-        worlds=ANALYTIC,
+        source="record",
     ),
     *rows(
         (
@@ -186,7 +163,7 @@ LOOP_CLAIMS = [
         worlds=ANALYTIC,
     ),
     *rows(
-        ("against SYN", "against SYN-ADD", "against ACUR"),
+        ("against SYN", "against ACUR"),
         id="lsf-best-fid",
         place=NOTES,
         margin=log(1.1),
@@ -201,13 +178,12 @@ LOOP_CLAIMS = [
         margin=log(1.1),
     ),
     *rows(
-        ("against SIMS", "against SC"),
+        ("against SYN-ADD", "against SIMS", "against SC"),
         id="lsf-best-fid",
         place=NOTES,
         margin=log(1.1),
-        worlds=ANALYTIC,
-        statement="ACU-LSF has a lower distance than score extrapolation, than self-correction "
-        "(both on ACUR's pool; D as above)",
+        worlds=FULL,
+        statement="... than SYN-ADD, than score extrapolation and self-correction (both on ACUR's pool; D as above)",
     ),
     Claim(
         "lsf-fid-stable",
@@ -216,11 +192,7 @@ LOOP_CLAIMS = [
         "ACU-LSF's distance is stable (D: ln 1.1 - slope of log distance a generation)",
     ),
     *rows(
-        tuple(
-            f"{kind}, against {rival}"
-            for kind in ("k-NN", "accuracy")
-            for rival in ("SYN", "SYN-ADD", "ACUR")
-        ),
+        tuple(f"{kind}, against {rival}" for kind in ("k-NN", "accuracy") for rival in ("SYN", "ACUR")),
         id="lsf-best-precision",
         place=NOTES,
         margin=0.02,
@@ -234,12 +206,14 @@ LOOP_CLAIMS = [
         statement="... highest of all: holds iff it holds against each rival that ran in the world",
     ),
     *rows(
-        tuple(f"{kind}, against {rival}" for kind in ("k-NN", "accuracy") for rival in ("SIMS", "SC")),
+        tuple(
+            f"{kind}, against {rival}" for kind in ("k-NN", "accuracy") for rival in ("SYN-ADD", "SIMS", "SC")
+        ),
         id="lsf-best-precision",
         place=NOTES,
         margin=0.02,
-        worlds=ANALYTIC,
-        statement="ACU-LSF has a higher precision than score extrapolation, than self-correction (D as above)",
+        worlds=FULL,
+        statement="... than SYN-ADD, than score extrapolation and self-correction (D as above)",
     ),
     Claim(
         "lsf-recall-near-acu",
@@ -248,6 +222,7 @@ LOOP_CLAIMS = [
         "ACU-LSF's recall is about that of ACU (D: recall of ACU-LSF - of ACU)",
         "not worse",
         -0.05,
+        FULL,
     ),
     Claim(
         "syn-collapses",
@@ -262,6 +237,7 @@ LOOP_CLAIMS = [
         NOTES,
         "30% fresh real data mitigate (D: log distance of SYN - of SYN-ADD)",
         margin=log(1.1),
+        worlds=FULL,
     ),
     Claim(
         "acur-near-acu",
@@ -270,6 +246,7 @@ LOOP_CLAIMS = [
         "A random budget does about as well as all of ACU (D: log distance of ACUR - of ACU)",
         "equivalent",
         log(1.25),
+        FULL,
     ),
     Claim(
         "sims-unstable",
@@ -278,7 +255,7 @@ LOOP_CLAIMS = [
         "Score extrapolation is unstable over generations (D: s.d. over generations 1 to the last of the log distance "
         "of ACUR-SIMS - of ACUR)",
         margin=log(1.1),
-        worlds=ANALYTIC,
+        worlds=FULL,
     ),
     Claim(
         "sc-loses-recall",
@@ -286,7 +263,7 @@ LOOP_CLAIMS = [
         NOTES,
         "Self-correction loses recall (D: recall of ACUR - of ACUR-SC)",
         margin=0.05,
-        worlds=ANALYTIC,
+        worlds=FULL,
     ),
     *rows(
         ("latents cached", "latents re-scored"),
@@ -932,7 +909,7 @@ MAPS = [
     mapped("minority-kept", "shrunk herding", "... and so does shrunk herding"),
 ]
 
-CLAIMS = (*THEOREMS, *LOOP_CLAIMS, *EXACT_SCORE, *CORRECTIONS, *MODEL, *MAPS)
+CLAIMS = (*THEOREMS, *LOOP_CLAIMS, *IMAGE_CLAIMS, *EXACT_SCORE, *CORRECTIONS, *MODEL, *MAPS)
 
 PILOT = {
     "digits-weak": {

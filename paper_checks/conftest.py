@@ -1,16 +1,20 @@
 """Runs the loops once, collects the evidence of every check, prints and writes the verdicts at the end."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from paper_checks.claims import claim
+from paper_checks.image_records import ImageRecord, load
 from paper_checks.measures import Run
+from paper_checks.register import DIGITS, RERUN
 from paper_checks.statistics import HOLDS
 from paper_checks.verdicts import Evidence, print_table, write_verdicts
 from sims.presets import evidence_preset
+from sims.record import RunFolder
 from sims.sweep import Job, run_all
 from tests.tolerances import Estimate
 
@@ -21,6 +25,7 @@ RUNS = ROOT / "runs"
 COSTLY_FIRST = ("digits-strong", "digits-weak", "runaway", "low-rank", "gaussian")
 
 REPORT = pytest.StashKey[list[Evidence]]()
+REMARKS = pytest.StashKey[list[str]]()
 COMPLETE = pytest.StashKey[bool]()
 COLLECTED = pytest.StashKey[list[str]]()
 
@@ -39,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = []
+    config.stash[REMARKS] = []
     config.stash[COMPLETE] = True
     config.stash[COLLECTED] = []
 
@@ -69,16 +75,41 @@ def report(request: pytest.FixtureRequest) -> list[Evidence]:
 
 
 @pytest.fixture(scope="session")
-def runs(request: pytest.FixtureRequest, smoke: bool, seed: int) -> dict[str, list[Run]]:
-    """The records of every world that a collected check asks for, by world; made now, unless runs/ has them already."""
+def remarks(request: pytest.FixtureRequest) -> list[str]:
+    """Lines to be printed below the table of verdicts."""
+    return request.config.stash[REMARKS]
+
+
+@pytest.fixture(scope="session")
+def folders(request: pytest.FixtureRequest, smoke: bool, seed: int) -> dict[str, list[RunFolder]]:
+    """The run folders of every world that a collected check asks for; made now, unless runs/ has them already.
+
+    Of the digits, the policies of `RERUN`.
+    """
     calls = [getattr(item, "callspec", None) for item in request.session.items]
     asked = {call.params.get("world") for call in calls if call is not None}
     presets = {world: evidence_preset(world, smoke) for world in COSTLY_FIRST if world in asked}
-    jobs = [Job(p.name, s + 1000 * seed) for p in presets.values() for s in p.seeds]
+    jobs = [
+        Job(p.name, s + 1000 * seed, RERUN if world in DIGITS else None)
+        for world, p in presets.items()
+        for s in p.seeds
+    ]
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        folders = run_all(jobs, RUNS, request.config.getoption("--processes"))
-    return {w: [Run.read(folders[j]) for j in jobs if j.preset == p.name] for w, p in presets.items()}
+        made = run_all(jobs, RUNS, request.config.getoption("--processes"))
+    return {w: [made[j] for j in jobs if j.preset == p.name] for w, p in presets.items()}
+
+
+@pytest.fixture(scope="session")
+def runs(folders: dict[str, list[RunFolder]]) -> dict[str, list[Run]]:
+    """The records of the worlds that are run, by world."""
+    return {world: [Run.read(folder) for folder in of_world] for world, of_world in folders.items()}
+
+
+@pytest.fixture(scope="session")
+def records() -> Callable[[str], ImageRecord]:
+    """The record of a preset by name, read once; ValueError if it is missing or damaged: the check is red."""
+    return cache(load)
 
 
 @pytest.fixture
@@ -110,6 +141,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     console = Console()
     console.width = max(console.width, 170)  # a cut number would be worse than a wrapped line
     print_table(evidence, console, smoke)
+    for remark in config.stash[REMARKS]:
+        console.print(remark, markup=False)
     ran = sum(len(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
     if config.stash[COMPLETE] and ran == len(config.stash[COLLECTED]):
         write_verdicts(evidence, OUT, smoke)

@@ -1,6 +1,7 @@
 """Which number does a claim stand on? The statistic D of every claim about loops, computed from records alone.
 
 `statistics_of(claim, runs)` gives one D a seed and the noise of the REAL arm; K is the last generation of a run.
+Metrics are named as in the records ("spaces/SPACE/METRIC" in another feature space); "log METRIC" is a logarithm.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,25 +12,28 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from paper_checks.claims import Claim
-from sims.record import RunFolder
+from paper_checks.image_claims import CORRECTED, SPACES
+from paper_checks.register import Claim
+from sims.record import RunFolder, model_seed
 
-__all__ = ["Run", "statistics_of"]
+__all__ = ["Run", "statistics_of", "turning", "Turn"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """The records of one seed, by policy and generation."""
+    """The records of one seed, by policy and generation; `model` is the seed of the generation-0 model it starts from
+    (None: its own). Seeds that share a model are no replicates of it."""
 
     seed: int
     floor: dict[str, Any]
     records: dict[tuple[str | None, int], dict[str, Any]]
+    model: int | None = None
 
     @classmethod
     def read(cls, folder: RunFolder) -> "Run":
         """All records of a run folder."""
         records = {(r["policy"], r["generation"]): r for r in folder.records()}
-        return cls(folder.settings["seed"], folder.floor, records)
+        return cls(folder.settings["seed"], folder.floor, records, model_seed(folder.settings))
 
     @property
     def last(self) -> int:
@@ -41,9 +45,11 @@ class Run:
         return self.records[(None if generation == 0 else policy, generation)]
 
     def value(self, policy: str, generation: int, metric: str) -> float:
-        """A metric; "log frechet" is the logarithm of the Frechet distance."""
+        """A metric; "log frechet" is the logarithm of the Frechet distance, "spaces/S/frechet" that in the space S."""
         name = metric.removeprefix("log ")
-        value = self.of(policy, generation)["metrics"][name]
+        value = self.of(policy, generation)["metrics"]
+        for key in name.split("/"):
+            value = value[key]
         return log(value) if metric != name else value
 
 
@@ -148,6 +154,25 @@ def starved(run: Run) -> float:
     )
 
 
+def smallest_kept(run: Run) -> float:
+    """Share of the smallest class ACUR is trained on minus ACU-LSF's, mean over generations 2..K."""
+
+    def share(policy: str, k: int) -> float:
+        return float(run.of(policy, k)["trained_on"]["smallest_class"])
+
+    return float(np.mean([share("ACUR", k) - share("ACU-LSF", k) for k in range(2, run.last + 1)]))
+
+
+def rarest(run: Run, policy: str) -> float:
+    """The least share of a class among what is made at generation K, in units of its real share."""
+    return float(min(run.of(policy, run.last)["metrics"]["retention"]))
+
+
+def memorised(run: Run, policy: str) -> float:
+    """- log of the mean distance to the nearest training image over that of unseen real images, at generation K."""
+    return -run.value(policy, run.last, "log nearest")
+
+
 def stability(run: Run, policy: str) -> float:
     """ln 1.1 minus the slope of log distance over k = 1..K."""
     return log(1.1) - slope([run.value(policy, k, "log frechet") for k in range(1, run.last + 1)])
@@ -164,7 +189,7 @@ def cost_margin(run: Run, convention: str) -> float:
         return cost["training_evaluations"] + cost["sampling_evaluations"]
 
     pool = run.of("ACU-LSF", run.last)["choices"]["pool"]["n"]
-    scored = run.of("ACU-LSF", run.last)["metrics"]["n"] if "cached" in convention else pool
+    scored = run.of("ACU-LSF", run.last)["trained_on"]["n"] if "cached" in convention else pool
     return 1.10 - (spent("ACU-LSF") + scored) / spent("ACUR")
 
 
@@ -199,12 +224,29 @@ def rival_of(convention: str) -> str:
     return f"ACUR-{rival}" if rival in ("SIMS", "SC") else rival
 
 
+def distance_of(convention: str) -> str:
+    """The distance that a convention names: of another feature space, the kernel distance, or the project's own."""
+    for space in SPACES:
+        if space in convention:
+            return f"log spaces/{space}/frechet"
+    return "kernel" if "kernel distance" in convention else "log frechet"
+
+
 def metric_lead(claim: Claim) -> tuple[str, Callable[[Run], float]] | None:
     """For claims that compare two policies at generation K: the metric, and D as a function of a run."""
+    found = paper_lead(claim) or rule_lead(claim)
+    if found is None:
+        return None
+    metric, winner, other = found
+    return metric, lead(metric, winner, other)
+
+
+def paper_lead(claim: Claim) -> tuple[str, str, str] | None:
+    """Metric, policy and policy such that D is the difference: claims about the paper's policies."""
     rival = rival_of(claim.convention)
     accuracy = "accuracy" if "accuracy" in claim.convention else "precision"
     table = {
-        "lsf-best-fid": ("log frechet", rival, "ACU-LSF"),
+        "lsf-best-fid": (distance_of(claim.convention), rival, "ACU-LSF"),
         "lsf-harms": ("log frechet", "ACU-LSF", "ACUR"),
         "lsf-best-precision": (accuracy, "ACU-LSF", rival),
         "lsf-recall-near-acu": ("recall", "ACU-LSF", "ACU"),
@@ -214,10 +256,27 @@ def metric_lead(claim: Claim) -> tuple[str, Callable[[Run], float]] | None:
         "top-n-inflates": ("log variance_ratio", "ACU-LSF", "ACUR"),
         "top-n-narrows": ("log variance_ratio", "ACUR", "ACU-LSF"),
     }
-    if claim.id not in table:
-        return None
-    metric, winner, other = table[claim.id]
-    return metric, lead(metric, winner, other)
+    return table.get(claim.id)
+
+
+def rule_lead(claim: Claim) -> tuple[str, str, str] | None:
+    """... claims of ours about other rules, other latents and other budgets, and about the cost of top-N."""
+    rule = next((f"ACU-{R}" for R in ("LSF", *CORRECTED) if claim.convention.split(", ")[-1] == R), "")
+    table = {
+        "rule-not-worse": ("log frechet", "ACUR", rule),
+        "rule-beats-top-n": ("log frechet", "ACU-LSF", rule),
+        "rule-keeps-recall": ("recall", rule, "ACUR"),
+        "latent-is-better": ("log frechet", f"ACU-LSF-{rival_of(claim.convention)}", "ACU-LSF"),
+        "oracle-beats-random": ("log frechet", "ACUR", "ORACLE"),
+        "equal-steps": {
+            "against ACU": ("log frechet", "ACU-EQUAL-STEPS", "ACU"),
+            "against ACUR": ("log frechet", "ACUR", "ACU-EQUAL-STEPS"),
+        }.get(claim.convention),
+        "top-n-costs": {name: (name, "ACUR", "ACU-LSF") for name in ("recall", "coverage")}.get(
+            claim.convention
+        ),
+    }
+    return table.get(claim.id)
 
 
 def arm_statistic(claim: Claim) -> tuple[str, Callable[[Run, str], float]] | None:
@@ -228,6 +287,7 @@ def arm_statistic(claim: Claim) -> tuple[str, Callable[[Run, str], float]] | Non
         "syn-collapses": ("SYN", growth),
         "lsf-fid-stable": ("ACU-LSF", stability),
         "fine-tuning-harms": ("REAL", lambda run, arm: growth(run, arm, first=0)),
+        "memorises": (claim.convention, memorised),
     }
     return table.get(claim.id)
 
@@ -243,6 +303,9 @@ def statistics_of(claim: Claim, runs: Sequence[Run]) -> tuple[list[float], float
         metric, D = pair
         noise = between_seeds([run.value("REAL", run.last, metric) for run in runs])
         return [D(run) for run in runs], noise
+    if claim.name == "top-n-costs [rarest class made]":
+        noise = between_seeds([rarest(run, "REAL") for run in runs])
+        return [rarest(run, "ACUR") - rarest(run, "ACU-LSF") for run in runs], noise
     if (single := arm_statistic(claim)) is not None:
         arm, statistic = single
         noise = between_seeds([statistic(run, "REAL") for run in runs]) if arm != "REAL" else 0.0
@@ -253,6 +316,7 @@ def statistics_of(claim: Claim, runs: Sequence[Run]) -> tuple[list[float], float
         return [keeps_real(run, claim.convention) for run in runs], 0.0
     others: dict[str, Callable[[Run], float]] = {
         "top-n-starves-classes": starved,
+        "top-n-costs": smallest_kept,
         "no-extra-cost": lambda run: cost_margin(run, claim.convention),
         "degradation-tracks-collapse": lambda run: tracking(run, claim.convention),
         "sims-unstable": lambda run: spread(run, "ACUR-SIMS") - spread(run, "ACUR"),
@@ -268,3 +332,27 @@ def keeps_real(run: Run, convention: str) -> float:
     if convention.startswith("mean generation"):
         return -kept_real(run, history, quota, "mean_generation")
     return kept_real(run, history, quota)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where does a gain turn to harm? `gains`: D by seed at each generation-0 length; `crossing`: the length at which
+    the mean of D first falls through 0 and `accuracy`, generation 0's label accuracy there (None: it does not)."""
+
+    gains: dict[int, list[float]]
+    crossing: float | None
+    accuracy: float | None
+
+
+def turning(by_length: dict[int, Sequence[Run]]) -> Turn:
+    """D = log distance(ACUR) - log distance(ACU-LSF) by generation-0 steps; between lengths, linear in log steps."""
+    steps = sorted(by_length)
+    gains = {n: [lead("log frechet", "ACUR", "ACU-LSF")(run) for run in by_length[n]] for n in steps}
+    accuracy = [float(np.mean([run.value("", 0, "accuracy") for run in by_length[n]])) for n in steps]
+    D = [float(np.mean(gains[n])) for n in steps]
+    for i in range(len(steps) - 1):
+        if D[i] > 0 >= D[i + 1]:
+            u = D[i] / (D[i] - D[i + 1])
+            crossing = float(np.exp((1 - u) * log(steps[i]) + u * log(steps[i + 1])))
+            return Turn(gains, crossing, (1 - u) * accuracy[i] + u * accuracy[i + 1])
+    return Turn(gains, None, None)

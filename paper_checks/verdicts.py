@@ -11,24 +11,34 @@ from rich.console import Console
 from rich.table import Table
 
 from paper_checks.claims import CLAIMS, FROM_RUNS, WORLDS, Claim
-from paper_checks.measures import Run, statistics_of
+from paper_checks.measures import Run, Turn, statistics_of
+from paper_checks.register import IMAGES
 from paper_checks.statistics import FAILS, HOLDS, NOT_TESTED, UNDECIDED, equivalent, interval, superior
 from sims.record import write_text
 
-__all__ = ["Evidence", "evidence_from_runs", "headed", "print_table", "write_verdicts"]
+__all__ = [
+    "Evidence", "STALE", "evidence_from_runs", "evidence_of_turn", "stale", "headed", "print_table", "write_verdicts",
+]  # fmt: skip
+
+STALE = "stale"
+"""The verdict on a record whose preset has changed since: there is evidence, but not of today's experiment."""
 
 COLOURS = {
     "holds": "green",
     "holds as corrected": "green",
     "fails": "red",
     "undecided": "yellow",
+    STALE: "magenta",
     "not tested": "dim",
 }
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The verdict on a claim in a world: value, 95% interval where there is one, and the seeds behind it."""
+    """The verdict on a claim in a world: value, 95% interval where there is one, and the seeds behind it.
+
+    `models`: the generation-0 models that the seeds start from, where they share some: then it is conditional on them.
+    """
 
     claim: Claim
     world: str
@@ -36,6 +46,7 @@ class Evidence:
     value: float | None
     interval: tuple[float, float] | None
     seeds: tuple[int, ...]
+    models: tuple[int, ...] = ()
 
     def row(self, smoke: bool) -> dict[str, Any]:
         """As it stands in verdicts.json."""
@@ -49,6 +60,7 @@ class Evidence:
             if self.interval is not None and np.isfinite(self.interval).all()
             else None,
             "seeds": list(self.seeds),
+            "models": list(self.models),
         }
 
 
@@ -59,7 +71,7 @@ def marked(verdict: str, smoke: bool) -> str:
 
 def evidence_from_runs(claim: Claim, world: str, runs: Sequence[Run]) -> Evidence:
     """Apply the claim's rule to the records of a world."""
-    images = world.startswith("digits")
+    images = world in IMAGES
     D, noise = statistics_of(claim, runs)
     ci = interval(D)
     if claim.rule == "equivalent":
@@ -68,15 +80,44 @@ def evidence_from_runs(claim: Claim, world: str, runs: Sequence[Run]) -> Evidenc
         verdict = superior(D, claim.margin)
     else:
         verdict = superior(D, claim.margin, noise, agree=True)
-    return Evidence(claim, world, verdict, ci.mean, (ci.low, ci.high), tuple(run.seed for run in runs))
+    seeds = tuple(run.seed for run in runs)
+    return Evidence(claim, world, verdict, ci.mean, (ci.low, ci.high), seeds, shared_models(runs))
+
+
+def shared_models(runs: Sequence[Run]) -> tuple[int, ...]:
+    """The generation-0 models of these runs, if some share one; else ()."""
+    models = sorted({run.seed if run.model is None else run.model for run in runs})
+    return tuple(models) if len(models) < len(runs) else ()
+
+
+def stale(claim: Claim, world: str) -> Evidence:
+    """Evidence from a record whose preset has changed: none."""
+    return Evidence(claim, world, STALE, None, None, ())
+
+
+def evidence_of_turn(claim: Claim, world: str, turn: Turn) -> Evidence:
+    """Holds iff the CI of D lies above 0 at the shortest training and below it at the longest; fails iff one is on the
+    wrong side; else undecided. Value: where the mean crosses 0."""
+    lengths = sorted(turn.gains)
+    first, last = (superior(turn.gains[n], 0.0) for n in (lengths[0], lengths[-1]))
+    verdict = (
+        FAILS if first == FAILS or last == HOLDS else HOLDS if (first, last) == (HOLDS, FAILS) else UNDECIDED
+    )
+    value = turn.accuracy if "accuracy" in claim.convention else turn.crossing
+    return Evidence(claim, world, verdict, value, None, tuple(range(len(turn.gains[lengths[0]]))))
 
 
 def conjunction(claim: Claim, world: str, parts: Sequence[Evidence]) -> Evidence:
-    """Intersection-union: holds iff every part holds, fails iff one fails; the value is the smallest part's."""
+    """Intersection-union: holds iff every part holds, fails iff one fails; the value is the smallest part's.
+
+    Stale if a part is.
+    """
     verdicts = {e.verdict for e in parts}
+    if STALE in verdicts:
+        return stale(claim, world)
     verdict = FAILS if FAILS in verdicts else HOLDS if verdicts == {HOLDS} else UNDECIDED
     least = min(parts, key=lambda e: np.inf if e.value is None else e.value)
-    return Evidence(claim, world, verdict, least.value, least.interval, least.seeds)
+    return Evidence(claim, world, verdict, least.value, least.interval, least.seeds, least.models)
 
 
 def complete(evidence: Sequence[Evidence]) -> list[Evidence]:
@@ -104,10 +145,12 @@ def cell(e: Evidence, smoke: bool) -> str:
     return text
 
 
-def headed(world: str, seeds: int) -> str:
-    """The world and its number of seeds; images on fewer than five are indicative."""
-    few = ", indicative" if world.startswith("digits") and seeds < 5 else ""
-    return f"{world} (n = {seeds}{few})" if seeds > 1 else world
+def headed(world: str, seeds: int, models: int = 0) -> str:
+    """The world and its number of seeds; images on fewer than five are indicative, and seeds that share `models`
+    generation-0 models are conditional on them."""
+    few = ", indicative" if world in IMAGES and seeds < 5 else ""
+    shared = f" on {models} generation-0 models, conditional on them" if models else ""
+    return f"{world} (n = {seeds}{shared}{few})" if seeds > 1 else world
 
 
 def print_table(evidence: Sequence[Evidence], console: Console, smoke: bool) -> None:
@@ -116,7 +159,8 @@ def print_table(evidence: Sequence[Evidence], console: Console, smoke: bool) -> 
         title="Claims and verdicts" + (" (smoke run: decides nothing)" if smoke else ""), show_lines=True
     )
     seeds = {w: max((len(e.seeds) for e in evidence if e.world == w), default=0) for w in WORLDS}
-    for head in ("claim", "margin", *(headed(w, seeds[w]) for w in WORLDS)):
+    models = {w: max((len(e.models) for e in evidence if e.world == w), default=0) for w in WORLDS}
+    for head in ("claim", "margin", *(headed(w, seeds[w], models[w]) for w in WORLDS)):
         table.add_column(head)
     rows = complete(evidence)
     untested = []
@@ -128,7 +172,12 @@ def print_table(evidence: Sequence[Evidence], console: Console, smoke: bool) -> 
         margin = f"{c.margin:.3g}" if c.rule in FROM_RUNS else c.rule
         table.add_row(rf"{c.name}".replace("[", r"\["), margin, *(cell(e, smoke) for e in cells))
     console.print(table)
-    tested = sum(e.interval is not None for e in evidence)
+    tested = sum(e.interval is not None and not e.claim.summarises for e in evidence)
+    old = sorted({e.world for e in evidence if e.verdict == STALE})
+    if old:
+        console.print(
+            f"stale records, whose presets have changed since: {', '.join(old)}: run `make images` again"
+        )
     console.print(f"not tested: {'; '.join(untested)}", markup=False)
     console.print(
         f"{tested} cells have 95% intervals: by chance alone about {tested / 40:.0f} would fall wrongly on each side."

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import log
 from typing import Any
 
 import numpy as np
 import pytest
 
-from paper_checks.claims import CLAIMS, FROM_RUNS, IMAGES, LOOPS, Claim, claim
-from paper_checks.measures import Run, between_seeds, spearman, statistics_of, u_shapes
+from paper_checks.claims import CLAIMS, FROM_RUNS, LOOPS, Claim, claim
+from paper_checks.image_claims import CORRECTED, OTHER_LATENTS, SPACES
+from paper_checks.measures import Run, between_seeds, spearman, statistics_of, turning, u_shapes
+from paper_checks.register import IMAGES
 from paper_checks.statistics import (
     FAILS,
     HOLDS,
@@ -19,6 +22,7 @@ from paper_checks.statistics import (
 )
 from paper_checks.verdicts import (
     evidence_from_runs,
+    evidence_of_turn,
 )
 from sims.curation import POLICIES, RIVALS
 from tests.tolerances import CONTROL, STANDARD_ERRORS, close
@@ -32,13 +36,15 @@ Tweak = Callable[[dict[str, Any], str | None, int], None]
 """Changes the record of a policy and generation; "floor" stands for the policy of the floor."""
 
 
-def ole_rows(world: str, inputs: tuple[str, ...]) -> list[dict[str, Any]]:
+def ole_rows(
+    world: str, inputs: tuple[str, ...], timesteps: tuple[int, ...] = TIMESTEPS
+) -> list[dict[str, Any]]:
     if world not in IMAGES:
         return [{"latent": "coordinates", "raw": 10.0, "normalised": 0.2}]
     return [
         {"timestep": t, "input": i, "latent": shape, "raw": 10.0, "normalised": 0.2}
         for i in inputs
-        for t in TIMESTEPS
+        for t in timesteps
         for shape in ("flattened", "pooled")
     ]
 
@@ -54,7 +60,11 @@ def neutral(world: str, policy: str | None, k: int) -> dict[str, Any]:
             **dict.fromkeys(("precision", "recall", "coverage", "accuracy"), 0.7),
             **dict.fromkeys(("frechet", "variance_ratio", "log_odds"), 1.0),
             "retention": [1.0] * 10,
-            "ole": ole_rows(world, ("clean", "noised") if policy == "floor" else ("clean",)),
+            "spaces": {space: {"frechet": 1.0} for space in SPACES},
+            **dict.fromkeys(("kernel", "nearest"), 1.0),
+            "ole": ole_rows(world, ("clean", "noised"))
+            if policy == "floor"
+            else ole_rows(world, ("clean",), (100, 200)),
         },
         "cost": {"gradient_steps": 3, "training_evaluations": 20 * N, "sampling_evaluations": 10 * N},
         "trained_on": dict(made_of),
@@ -69,7 +79,10 @@ def neutral(world: str, policy: str | None, k: int) -> dict[str, Any]:
 
 def policies_of(world: str) -> tuple[str, ...]:
     """What runs there."""
-    return POLICIES if world in IMAGES else (*POLICIES, *RIVALS)
+    if world not in IMAGES:
+        return (*POLICIES, *RIVALS)
+    others = ("ORACLE", "ACU-EQUAL-STEPS", *(f"ACU-{R}" for R in CORRECTED))
+    return (*POLICIES, *RIVALS, *others, *(f"ACU-LSF-{latent}" for latent in OTHER_LATENTS))
 
 
 def shaken(value: Any, rng: np.random.Generator) -> Any:
@@ -99,10 +112,15 @@ def synthetic(world: str, tweak: Tweak, rng: np.random.Generator, seeds: int = 5
 def metric(name: str, **values: Callable[[int], float] | float) -> Tweak:
     """That metric of those policies (REAL_ for "REAL", ACU_LSF for "ACU-LSF"), a number or a function of k."""
 
+    *way, last = name.split("/")
+
     def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
         value = values.get(str(policy).replace("-", "_"))
         if value is not None:
-            record["metrics"][name] = value(k) if callable(value) else value
+            place = record["metrics"]
+            for key in way:
+                place = place[key]
+            place[last] = value(k) if callable(value) else value
 
     return tweak
 
@@ -208,10 +226,11 @@ def tracks(sign: int) -> Tweak:
     """Across policies OLEn goes with the distance (or against it); over generations, and in raw OLE, the opposite."""
 
     def tweak(record: dict[str, Any], policy: str | None, k: int) -> None:
-        place = policies_of("gaussian").index(policy) if policy not in (None, "floor") else 0
+        place = policies_of("digits-weak").index(policy) if policy not in (None, "floor") else 0
         record["metrics"]["frechet"] = float(np.exp(0.3 * place + 3.0 * k))
         for row in record["metrics"]["ole"]:
-            row["normalised"] = 0.5 + sign * (0.02 * place - 0.05 * k)
+            meant = fits(row, "normalised") and row.get("timestep", 200) == 200
+            row["normalised"] = 0.5 + sign * (0.02 * place - 0.05 * k) * (1 if meant else -1)
             row["raw"] = 10.0 - sign * place
 
     return tweak
@@ -234,10 +253,39 @@ def swings(unsteady: str, steady: str) -> Tweak:
     return metric("frechet", **{unsteady.replace("-", "_"): up_and_down, steady.replace("-", "_"): 3.0})
 
 
+def poorer(name: str, poor: str, rich: str) -> tuple[Tweak, Tweak]:
+    """The smallest class kept, or the rarest made: one policy's is small and the other's is not; and the reverse."""
+
+    def tweak(less: str) -> Tweak:
+        def change(record: dict[str, Any], policy: str | None, k: int) -> None:
+            if policy in (poor, rich):
+                share = 0.01 if policy == less else 0.1
+                record["trained_on"]["smallest_class"] = share if name == "kept" else 0.1
+                record["metrics"]["retention"][7] = 10 * share if name == "made" else 1.0
+
+        return change
+
+    return tweak(poor), tweak(rich)
+
+
+def costs_of(convention: str) -> tuple[Tweak, Tweak]:
+    """What top-N is said to cost."""
+    if "class" in convention:
+        return poorer("kept" if "kept" in convention else "made", "ACU-LSF", "ACUR")
+    return against(convention, "ACUR", "ACU-LSF", 0.9, 0.5)
+
+
+def distance_named(convention: str) -> str:
+    """The distance that a convention names, as a metric; the others stay equal."""
+    space = next((f"spaces/{s}/frechet" for s in SPACES if s in convention), "frechet")
+    return "kernel" if "kernel" in convention else space
+
+
 def worlds_of(row: Claim) -> tuple[Tweak, Tweak]:
     """A loop in which the claim is clearly true, one in which it is clearly false."""
     c = row.convention
     rival = c.rsplit("against ", 1)[-1].replace("SIMS", "ACUR-SIMS").replace("SC", "ACUR-SC")
+    rule = "ACU-" + c.rsplit(", ", 1)[-1]
     table: dict[str, Callable[[], tuple[Tweak, Tweak]]] = {
         "latent-degrades": lambda: (degrades(c, 1), degrades(c, -1)),
         "ole-u-shape": lambda: (bends(c, 1), bends(c, -1)),
@@ -251,7 +299,25 @@ def worlds_of(row: Claim) -> tuple[Tweak, Tweak]:
         "sims-unstable": lambda: (swings("ACUR-SIMS", "ACUR"), swings("ACUR", "ACUR-SIMS")),
         "sc-loses-recall": lambda: against("recall", "ACUR", "ACUR-SC", 0.9, 0.5),
         "filter-keeps-real": lambda: (keeps(c, 1), keeps(c, -1)),
-        "lsf-best-fid": lambda: against("frechet", rival, "ACU-LSF", 2.0, 1.0),
+        "lsf-best-fid": lambda: against(distance_named(c), rival, "ACU-LSF", 2.0, 1.0),
+        "rule-not-worse": lambda: (
+            against("frechet", "ACUR", rule, 1.05, 1.0)[:1] + against("frechet", rule, "ACUR", 1.5, 1.0)[:1]
+        ),
+        "rule-beats-top-n": lambda: against("frechet", "ACU-LSF", rule, 2.0, 1.0),
+        "rule-keeps-recall": lambda: (
+            against("recall", rule, "ACUR", 0.7, 0.69)[:1] + against("recall", "ACUR", rule, 0.8, 0.7)[:1]
+        ),
+        "latent-is-better": lambda: against("frechet", f"ACU-LSF-{rival}", "ACU-LSF", 2.0, 1.0),
+        "oracle-beats-random": lambda: against("frechet", "ACUR", "ORACLE", 2.0, 1.0),
+        "equal-steps": lambda: (
+            against("frechet", "ACUR", "ACU-EQUAL-STEPS", 2.0, 1.0)
+            if rival == "ACUR"
+            else against("frechet", "ACU-EQUAL-STEPS", "ACU", 2.0, 1.0)
+        ),
+        "top-n-costs": lambda: costs_of(c),
+        "memorises": lambda: (
+            against("nearest", c, "floor", 0.5, 1.0)[:1] + against("nearest", c, "floor", 1.5, 1.0)[:1]
+        ),
         "lsf-fid-stable": lambda: trend("frechet", "ACU-LSF", -0.2),
         "lsf-best-precision": lambda: against(
             "accuracy" if "accuracy" in c else "precision", "ACU-LSF", rival, 0.9, 0.5
@@ -274,7 +340,7 @@ def worlds_of(row: Claim) -> tuple[Tweak, Tweak]:
 
 
 EVERY_RIVAL = "lsf-best-fid [against every rival at hand]"
-CELLS = [(c, w) for c in CLAIMS if c.rule in FROM_RUNS for w in c.worlds if "every rival" not in c.name]
+CELLS = [(c, w) for c in CLAIMS if c.rule in FROM_RUNS and not c.summarises for w in c.worlds]
 cells = pytest.mark.parametrize(("row", "world"), CELLS, ids=[f"{c.name}-{w}" for c, w in CELLS])
 
 
@@ -445,3 +511,55 @@ def test_control_flat_curves_with_noise_are_no_valley(rng: np.random.Generator) 
     assert honest.high < 0
     assert own.mean() > CONTROL * own.std() / 200**0.5 > 0
     assert honest.mean < -STANDARD_ERRORS * 0.5 / 10 / 200**0.5
+
+
+# --- where help turns to harm ---
+
+
+def lengths(gains: dict[int, float], accuracy: dict[int, float]) -> dict[int, list[Run]]:
+    """Runs in which log distance of ACUR - of ACU-LSF is as given at every length, and generation 0's accuracy."""
+
+    def run(seed: int, steps: int) -> Run:
+        off = 0.02 * (seed - 1)
+        distances = {"ACUR": float(np.exp(gains[steps] + off)), "ACU-LSF": 1.0}
+        records: dict[Any, Any] = {(p, K): {"metrics": {"frechet": v}} for p, v in distances.items()}
+        return Run(seed, {}, {(None, 0): {"metrics": {"accuracy": accuracy[steps]}}, **records})
+
+    return {steps: [run(seed, steps) for seed in range(3)] for steps in gains}
+
+
+def test_crossing_by_hand() -> None:
+    """From .3 at 250 steps to -.1 at 1000: three quarters of the way in log steps."""
+    accuracy = {60: 0.5, 250: 0.6, 1000: 0.8}
+    turn = turning(lengths({1000: -0.1, 60: 0.4, 250: 0.3}, accuracy))
+    assert turn.crossing is not None
+    assert close(turn.crossing, 250 * 4**0.75)
+    assert not close(turn.crossing, 250 + 0.75 * 750)  # control: linear in steps
+    assert close(turn.accuracy, 0.75)
+    assert close(turn.gains[60], [0.38, 0.4, 0.42])
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "verdict"),
+    [(0.4, -0.4, HOLDS), (0.4, 0.3, FAILS), (-0.2, -0.4, FAILS), (-0.2, 0.4, FAILS), (0.01, -0.4, UNDECIDED)],
+)
+def test_turn_must_be_from_help_to_harm(first: float, last: float, verdict: str) -> None:
+    turn = turning(lengths({60: first, 250: -0.01, 1000: last}, dict.fromkeys((60, 250, 1000), 0.7)))
+    for row in (c for c in CLAIMS if c.rule == "turn"):
+        found = evidence_of_turn(row, "digits-weak", turn)
+        assert (found.verdict, found.interval) == (verdict, None)
+        assert found.seeds == (0, 1, 2)
+    assert (turn.crossing is None) == (first < 0)  # some fall through 0, if there is any
+
+
+# --- seeds that share a model ---
+
+
+def test_seeds_that_share_a_generation_0_model_are_marked(rng: np.random.Generator) -> None:
+    row = claim("syn-collapses")
+    runs = synthetic("digits-strong", worlds_of(row)[0], rng)
+    assert evidence_from_runs(row, "digits-strong", runs).models == ()
+    shared = [replace(r, model=r.seed % 3) for r in runs]
+    assert evidence_from_runs(row, "digits-strong", shared).models == (0, 1, 2)
+    own = [replace(r, model=r.seed) for r in runs]
+    assert evidence_from_runs(row, "digits-strong", own).models == ()

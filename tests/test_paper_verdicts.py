@@ -16,8 +16,9 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from paper_checks.__main__ import main, markdown
-from paper_checks.claims import CLAIMS, EXPECTED, FROM_RUNS, IMAGES, LOOPS, WORLDS, Claim, claim
+from paper_checks.claims import CLAIMS, EXPECTED, FROM_RUNS, LOOPS, WORLDS, Claim, claim
 from paper_checks.measures import Run, statistics_of
+from paper_checks.register import DIGITS
 from paper_checks.statistics import (
     CORRECTED,
     FAILS,
@@ -26,11 +27,14 @@ from paper_checks.statistics import (
     UNDECIDED,
 )
 from paper_checks.verdicts import (
+    STALE,
     Evidence,
     complete,
     conjunction,
     evidence_from_runs,
+    headed,
     print_table,
+    stale,
     write_verdicts,
 )
 from sims.loop import run
@@ -57,7 +61,7 @@ def test_table_is_complete_and_what_was_not_tested_says_so(tmp_path: Path) -> No
     assert len(rows) == len(CLAIMS) * len(WORLDS)
     assert len({(r["claim"], r["convention"], r["world"]) for r in rows}) == len(rows)
     assert {tuple(r) for r in rows} == {
-        ("claim", "world", "convention", "verdict", "value", "interval", "seeds")
+        ("claim", "world", "convention", "verdict", "value", "interval", "seeds", "models")
     }
     (tested,) = [r for r in rows if r["verdict"] != NOT_TESTED]
     assert tested == {
@@ -68,6 +72,7 @@ def test_table_is_complete_and_what_was_not_tested_says_so(tmp_path: Path) -> No
         "value": 1.0,
         "interval": [0.5, 1.5],
         "seeds": [0, 1, 2],
+        "models": [],
     }
     for r in rows:
         if r is not tested:
@@ -75,7 +80,7 @@ def test_table_is_complete_and_what_was_not_tested_says_so(tmp_path: Path) -> No
 
 
 def test_smoke_verdicts_are_marked(tmp_path: Path) -> None:
-    verdicts = [HOLDS, FAILS, UNDECIDED, CORRECTED]
+    verdicts = [HOLDS, FAILS, UNDECIDED, CORRECTED, STALE]
     found = [evidence(world=w, verdict=v) for w, v in zip(LOOPS, verdicts, strict=True)]
     rows = written(found, tmp_path, smoke=True)
     assert {r["verdict"] for r in rows} == {f"smoke: {v}" for v in verdicts} | {NOT_TESTED}
@@ -129,6 +134,29 @@ def test_printed_table_has_every_claim_once() -> None:
     assert "smoke: holds" in printed(found, smoke=True)
 
 
+def test_shared_models_few_seeds_and_stale_records_are_said() -> None:
+    assert headed("digits-strong", 5, 3) == (
+        "digits-strong (n = 5 on 3 generation-0 models, conditional on them)"
+    )
+    assert headed("fashion-mnist", 3) == "fashion-mnist (n = 3, indicative)"
+    assert headed("gaussian", 3) == "gaussian (n = 3)"
+    shared = replace(evidence(world="digits-strong"), seeds=tuple(range(5)), models=(0, 1, 2))
+    text = printed([shared, stale(claim("syn-collapses"), "fashion-mnist")])
+    assert "5 on 3 generation-0 models, conditional on them" in text
+    assert "stale records, whose presets have changed since: fashion-mnist" in text
+    assert "stale records" not in printed([shared])  # control
+
+
+def test_conjunctions_are_not_counted_among_what_chance_gives() -> None:
+    """They have no interval of their own: one of them beside 40 others leaves the count at 1."""
+    rows = [c for c in CLAIMS if c.rule in FROM_RUNS and not c.summarises]
+    forty = [(c, w) for c in rows for w in c.worlds][:40]
+    found = [Evidence(c, w, HOLDS, 1.0, (0.5, 1.5), (0, 1)) for c, w in forty]
+    assert "40 cells have 95% intervals: by chance alone about 1 would" in printed(found)
+    assert "40 cells have" in printed([*found, evidence(EVERY_RIVAL, "digits-weak")])
+    assert "41 cells have" in printed([*found, evidence("top-n-costs [recall]", "fashion-mnist")])  # control
+
+
 def test_every_claim_can_be_printed() -> None:
     names = [c.name for c in CLAIMS]
     text = printed([evidence(name, c.worlds[0]) for c in CLAIMS if c.worlds for name in [c.name]])
@@ -153,7 +181,7 @@ def test_names_are_unique_and_found() -> None:
 
 def test_claims_are_whole() -> None:
     for c in CLAIMS:
-        assert c.rule in (*FROM_RUNS, "exact", "maps", "own seeds"), c.name
+        assert c.rule in (*FROM_RUNS, "exact", "maps", "own seeds", "turn"), c.name
         assert c.id, c.name
         assert c.place, c.name
         assert c.statement, c.name
@@ -169,7 +197,7 @@ def test_claims_of_the_issue_are_checked_in_both_regimes() -> None:
         "lsf-best-precision", "lsf-recall-near-acu",
     )  # fmt: skip
     for id in asked:
-        assert any(set(IMAGES) <= set(c.worlds) for c in CLAIMS if c.id == id), id
+        assert any(set(DIGITS) <= set(c.worlds) for c in CLAIMS if c.id == id), id
 
 
 def test_expectations_are_of_cells_that_exist() -> None:

@@ -1,0 +1,326 @@
+"""What did the long image loops find, in kilobytes, and is it still what today's presets ask for?
+
+records/images-PRESET.jsonl: a header (settings, seeds, policies, versions, device, source, date; a digest of all lines;
+the columns of the lines), then a line [shape, seed, policy, generation, values...] a generation, numbers to 5 digits.
+Policy "floor" stands for real data against real data, generation 0 for what policies share (policy null). A shape is a
+list of columns; a column is the way to a number: text is a key, an integer a place in a list, an object the row of a
+list that has this convention. images-PRESET.png: one contact sheet (paper_checks/contact_sheet.py).
+
+What is kept is what a claim or a figure reads. Everywhere: all scalar metrics, other feature spaces, composition, cost,
+OLE at the filter's timestep, clean. At all timesteps, clean: the policies of `CURVES`; noised: floor and generation 0.
+Geometry: at the filter's timestep. Retention: generations 0, 5, 10, ... and the last. Choices: ACUR and ACU-LSF.
+
+`python -m paper_checks.image_records [RUNS]` writes them from the finished run folders of `make images`. A record is
+"stale" when the settings of its preset have changed, and an error when a line was changed.
+"""
+
+import json
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsf.pool import Pool
+from paper_checks.contact_sheet import sheet
+from paper_checks.measures import Run
+from sims.presets import PRESETS, STUDY, Preset, preset
+from sims.record import RunFolder, key_of, model_seed, replacing, run_settings, write_text
+
+__all__ = ["RECORDS", "CURVES", "ImageRecord", "device", "keep", "kept", "load", "report_folders"]
+
+RECORDS = Path(__file__).parent / "records"
+CURVES = ("REAL", "SYN", "ACUR", "ACU-LSF", "ACU-SHRUNK")
+"""Policies whose OLE is kept at every timestep."""
+CHOICES = ("ACUR", "ACU-LSF")
+PARTS = ("trained_on", "cost", "choices")
+DIGITS = 5
+CURE = "run `make images`, then `python -m paper_checks.image_records`"
+
+Column = tuple[Any, ...]
+"""The way to a number in a record; conventions of rows as tuples of items."""
+
+
+def settings_of(row: Preset) -> dict[str, Any]:
+    """The settings that decide the numbers of a preset's runs, as a run folder keeps them."""
+    nothing = Pool(np.zeros((1, 1)), np.zeros(1, dtype=np.int64), 0)
+    return dict(run_settings(row, 0, nothing)["preset"])
+
+
+def device() -> str:
+    """What computes here: a GPU's name, or the processor's."""
+    import torch
+
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
+    return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
+
+
+class ImageRecord:
+    """`runs`: what is kept of every seed, as paper_checks.measures.Run reads it off the run folders."""
+
+    def __init__(self, name: str, header: dict[str, Any], lines: list[list[Any]]) -> None:
+        self.name, self.header, self.lines = name, header, lines
+        columns = [as_column(way) for way in header["columns"]]
+        self.shapes = [[columns[i] for i in shape] for shape in header["shapes"]]
+
+    @property
+    def stale(self) -> bool:
+        """Has the preset other settings, seeds or policies today, or is it gone?"""
+        row = PRESETS.get(self.name)
+        return row is None or any(self.header[k] != v for k, v in identity(row).items())
+
+    def numbers(self, seed: int) -> dict[tuple[str | None, int | None], dict[Column, float]]:
+        """Of each (policy, generation) of a seed, and of ("floor", None): what is kept, by the way to it."""
+        return {
+            (policy, k): dict(zip(self.shapes[shape], values, strict=True))
+            for shape, own, policy, k, *values in self.lines
+            if own == seed
+        }
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """One a seed, in the order of the preset's seeds."""
+        return [self._run(seed) for seed in self.header["seeds"]]
+
+    def _run(self, seed: int) -> Run:
+        found = self.numbers(seed)
+        floor = nested(found.pop(("floor", None)))["metrics"]
+        records = {
+            (policy, k): {"policy": policy, "generation": k} | nested(numbers)
+            for (policy, k), numbers in found.items()
+        }
+        return Run(seed, floor, records, model_seed({"preset": self.header["preset"], "seed": seed}))
+
+
+def identity(row: Preset) -> dict[str, Any]:
+    """What a record and today's preset must have in common."""
+    return {"preset": settings_of(row), "seeds": list(row.seeds), "policies": list(row.policies)}
+
+
+def rounded(value: float) -> float:
+    """To 5 significant digits; whole numbers as they are. ValueError on what is no finite number."""
+    if isinstance(value, int):
+        return value
+    if not np.isfinite(value):
+        raise ValueError(f"a record must hold finite numbers, found {value}: the run is no evidence")
+    return float(f"{value:.{DIGITS}g}")
+
+
+def flat(value: Any, way: Column = ()) -> dict[Column, float]:
+    """Every number of nested dicts and lists by the way to it; rows of latents by their convention."""
+    if isinstance(value, dict):
+        return {k: v for key, own in value.items() for k, v in flat(own, (*way, key)).items()}
+    if isinstance(value, list):
+        if value and isinstance(value[0], dict) and "latent" in value[0]:
+            return {k: v for row in value for k, v in flat(*divided(row, way)).items()}
+        return {k: v for i, own in enumerate(value) for k, v in flat(own, (*way, i)).items()}
+    return {way: rounded(value)}
+
+
+def divided(row: dict[str, Any], way: Column) -> tuple[dict[str, Any], Column]:
+    """The numbers of a row of latents, and the way to them: its convention, which is all that is no float."""
+    convention = tuple((k, v) for k, v in row.items() if not isinstance(v, float))
+    return {k: v for k, v in row.items() if isinstance(v, float)}, (*way, convention)
+
+
+def nested(numbers: dict[Column, float]) -> dict[str, Any]:
+    """`flat` undone: dicts, lists, and rows of latents in the order of their columns."""
+    out: dict[str, Any] = {}
+    for way, value in numbers.items():
+        place: Any = out
+        for key, after in pairwise(way):
+            place = step(place, key, [] if isinstance(after, tuple | int) else {})
+        if isinstance(place, list):
+            place.append(value)
+        else:
+            place[way[-1]] = value
+    return out
+
+
+def step(place: Any, key: Any, new: Any) -> Any:
+    """What lies at `key` of a dict or list; `new`, or the row of that convention, if nothing does."""
+    if isinstance(key, tuple):
+        convention = dict(key)
+        row = next((r for r in place if convention.items() <= r.items()), None)
+        if row is None:
+            place.append(row := convention)
+        return row
+    if isinstance(key, int):
+        if key == len(place):
+            place.append(new)
+        return place[key]
+    return place.setdefault(key, new)
+
+
+def as_json(way: Column) -> list[Any]:
+    """A column as it stands in the header."""
+    return [dict(part) if isinstance(part, tuple) else part for part in way]
+
+
+def as_column(way: list[Any]) -> Column:
+    return tuple(tuple(part.items()) if isinstance(part, dict) else part for part in way)
+
+
+def kept(record: dict[str, Any], timestep: int, last: int) -> dict[str, Any]:
+    """What of a record of a run folder stays; the floor comes as {"policy": "floor", "generation": 0, "metrics"}."""
+    policy, k = record["policy"], record["generation"]
+    shared = policy in ("floor", None)
+
+    def wanted(row: dict[str, Any], curve: bool) -> bool:
+        if "timestep" not in row:
+            return True
+        if row["input"] != "clean":
+            return shared and curve
+        return curve or row["timestep"] == timestep
+
+    metrics = dict(record["metrics"])
+    metrics["ole"] = [row for row in metrics["ole"] if wanted(row, shared or policy in CURVES)]
+    metrics["geometry"] = [row for row in metrics.get("geometry", ()) if wanted(row, False)]
+    if k % 5 and k != last:
+        del metrics["retention"]
+    parts = {p: record[p] for p in PARTS if p in record and (p != "choices" or policy in CHOICES)}
+    return {"metrics": metrics, **parts}
+
+
+@dataclass
+class Table:
+    """Lines in the making: columns and shapes by number, in the order in which they turn up."""
+
+    columns: dict[Column, int]
+    shapes: dict[tuple[int, ...], int]
+    lines: list[list[Any]]
+
+    def add(
+        self, seed: int, policy: str | None, generation: int | None, numbers: dict[Column, float]
+    ) -> None:
+        """One more line."""
+        shape = tuple(self.columns.setdefault(way, len(self.columns)) for way in numbers)
+        index = self.shapes.setdefault(shape, len(self.shapes))
+        self.lines.append([index, seed, policy, generation, *numbers.values()])
+
+
+def table_of(folders: Sequence[RunFolder], row: Preset) -> Table:
+    """The lines of finished runs."""
+    table, at = Table({}, {}, []), row.world.timestep
+    for folder in folders:
+        seed = folder.settings["seed"]
+        floor = {"policy": "floor", "generation": 0, "metrics": folder.floor}
+        table.add(seed, "floor", None, flat(kept(floor, at, row.generations)))
+        for record in folder.records():
+            if record["policy"] in (None, *row.policies):
+                numbers = flat(kept(record, at, row.generations))
+                table.add(seed, record["policy"], record["generation"], numbers)
+    return table
+
+
+def keep(
+    row: Preset,
+    folders: Sequence[RunFolder],
+    real: Callable[[], Pool] | None = None,
+    folder: Path = RECORDS,
+) -> Path:
+    """Write the record of a preset's finished runs, and a contact sheet if `real` gives its real images.
+
+    Raises ValueError if a seed or a generation is missing, or the runs are of other settings, source or versions.
+    """
+    check(row, folders)
+    table = table_of(folders, row)
+    first = folders[0].settings
+    header = {
+        "name": row.name,
+        "date": date.today().isoformat(),
+        "device": first["notes"].get("device", device()),
+        **{k: first[k] for k in ("versions", "source", "data")},
+        **identity(row),
+        "notes": {k: v for k, v in first["notes"].items() if k != "ids"},
+        "columns": [as_json(way) for way in table.columns],
+        "shapes": [list(shape) for shape in table.shapes],
+    }
+    header = json.loads(json.dumps(header))
+    header["digest"] = key_of({"header": header, "lines": table.lines})
+    text = "\n".join(json.dumps(part, separators=(",", ":")) for part in (header, *table.lines)) + "\n"
+    if real is not None:
+        with replacing(folder / f"images-{row.name}.png") as temporary:
+            temporary.write_bytes(sheet(folders[0], real(), row.generations))
+    write_text(folder / f"images-{row.name}.jsonl", text)
+    return folder / f"images-{row.name}.jsonl"
+
+
+def check(row: Preset, folders: Sequence[RunFolder]) -> None:
+    """Raises ValueError unless these are the report's finished runs, all made by the same code."""
+    seeds = [f.settings["seed"] for f in folders]
+    if seeds != list(row.seeds):
+        raise ValueError(f"runs of {row.name} must be of seeds {list(row.seeds)}, found {seeds}: {CURE}")
+    for f in folders:
+        if f.settings["preset"] != settings_of(row):
+            raise ValueError(f"{f.path} is a run of other settings than {row.name} has today: {CURE}")
+        for what in ("source", "versions", "data"):
+            if f.settings[what] != folders[0].settings[what]:
+                raise ValueError(
+                    f"{f.path} and {folders[0].path} differ in {what}: delete the older, and {CURE}"
+                )
+        if missing := unfinished(row, f):
+            raise ValueError(f"{f.path} lacks generations of {', '.join(missing)}: {CURE}")
+
+
+def unfinished(row: Preset, folder: RunFolder) -> list[str]:
+    """The policies of the preset of which the folder has not every generation."""
+    return [p for p in row.policies if len(folder.of(p)) != row.generations + 1]
+
+
+def load(name: str, folder: Path = RECORDS) -> ImageRecord:
+    """The record of a preset; ValueError if it is missing or damaged."""
+    file = folder / f"images-{name}.jsonl"
+    if not file.exists():
+        raise ValueError(f"{file.name} is missing: {CURE}")
+    try:
+        header, *lines = (json.loads(line) for line in file.read_text().splitlines())
+        digest = key_of({"header": {k: v for k, v in header.items() if k != "digest"}, "lines": lines})
+        if header["digest"] != digest:
+            raise ValueError("not what its digest was made of")
+        return ImageRecord(name, header, lines)
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ValueError(f"{file.name} is damaged ({error}): restore it, or {CURE}") from error
+
+
+def report_folders(row: Preset, runs: Path) -> list[RunFolder]:
+    """The run folders of the report's seeds with today's settings, in the order of the seeds; the finished of each."""
+    found = [RunFolder(f.parent) for f in sorted(runs.glob(f"{row.name}-seed*/settings.json"))]
+    mine = [f for f in found if f.settings["preset"] == settings_of(row) and not unfinished(row, f)]
+    return [f for seed in row.seeds for f in mine if f.settings["seed"] == seed]
+
+
+def real_images(row: Preset) -> Pool:
+    """The training part of a preset's data set."""
+    from sims.images import load as images
+
+    return images(row.world.data, row.world.folder).train
+
+
+def main(runs: Path) -> None:
+    """Keep the records of every finished preset of the study under `runs`; say which are not finished."""
+    done = False
+    for row in STUDY:
+        if not (folders := report_folders(preset(row.name), runs)):
+            print(f"{row.name}: no finished runs under {runs}")
+            continue
+        print(keep(row, folders, lambda row=row: real_images(row)))
+        done = True
+    if not done:
+        sys.exit(f"no finished image runs under {runs}: run `make images`")
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs"))
+    except ValueError as error:
+        sys.exit(str(error))
