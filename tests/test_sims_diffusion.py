@@ -13,28 +13,21 @@ import numpy as np
 import pytest
 import torch
 
-from sims import progress
-from sims.diffusion import (
-    Diffusion,
-    DiffusionSampler,
-    ExtrapolatedSampler,
-    batches,
-    build_unet,
-    denoising_loss,
-    noise_schedule,
-    sample,
-)
+from sims import progress, training
+from sims.denoising import denoising_loss, sample
+from sims.diffusion import Diffusion, DiffusionSampler, ExtrapolatedSampler, build_unet, noise_schedule
 from sims.features import flat
 from sims.images import digits
 from sims.metrics import frechet_distance
 from sims.record import digest, load_arrays, save_arrays
 from sims.rivals import ScoreExtrapolation
 from sims.seeds import stream
+from sims.training import Batches
 from tests.tolerances import FLOAT32, assert_exact, close
 
 TINY = Diffusion(8, 10, (8, 16), steps=4, lr=2e-3, epochs=1, batch=64, warmup=1)
 LEARNER = Diffusion(8, 10, (16, 32), steps=60, lr=4e-3, warmup=5, batch=64)
-POOL = digits().train.take(np.arange(0, 800, 5))
+POOL = digits().train.take(np.arange(0, 720, 4))
 
 
 def fingerprint(sampler: DiffusionSampler) -> str:
@@ -235,7 +228,7 @@ def test_every_index_in_every_epoch(n: int, size: int) -> None:
     generator = torch.Generator().manual_seed(0)
     b = min(size, n)
     per_epoch = -(-n // b)
-    drawn = list(islice(batches(n, size, generator), 3 * per_epoch))
+    drawn = list(islice(Batches(n, size, generator), 3 * per_epoch))
     assert all(len(batch) == b for batch in drawn)
     for epoch in range(3):
         indices = torch.cat(drawn[epoch * per_epoch : (epoch + 1) * per_epoch])
@@ -243,7 +236,7 @@ def test_every_index_in_every_epoch(n: int, size: int) -> None:
 
 
 def test_epochs_are_shuffled() -> None:
-    drawn = list(islice(batches(100, 100, torch.Generator().manual_seed(0)), 2))
+    drawn = list(islice(Batches(100, 100, torch.Generator().manual_seed(0)), 2))
     assert drawn[0].tolist() != drawn[1].tolist() != list(range(100))
 
 
@@ -347,3 +340,143 @@ def test_fine_tuning_of_an_extrapolated_model_starts_from_its_base(
 
 def test_both_networks_are_counted() -> None:
     assert ScoreExtrapolation(TINY).sampling_steps == 2 * TINY.sampling_steps
+
+
+# --- layout, precision, processes ---
+
+
+@pytest.mark.parametrize(
+    "options", [{"channels_last": True}, {"accelerate": True}], ids=["channels last", "accelerate"]
+)
+def test_how_it_runs_changes_nothing(options: dict[str, Any], tiny: DiffusionSampler, seed: int) -> None:
+    """Channels last to float32 rounding, accelerate on one process bit for bit."""
+    rng = stream(seed, "tests", "tiny")
+    family = replace(TINY, **options)
+    other = family.fit(POOL, rng)
+    ours, theirs = tiny.state(), other.state()
+    assert all(theirs[k].flags.c_contiguous for k in theirs)
+    assert all(close(theirs[k], ours[k], FLOAT32, 100) for k in ours)
+    if "accelerate" in options:
+        assert fingerprint(other) == fingerprint(tiny)
+    assert not all(close(theirs[k], v, FLOAT32, 100) for k, v in untrained(TINY).state().items())  # control
+    x = replace(TINY, channels_last=True).restore(ours).sample(np.arange(10), stream(1))
+    assert close(x, tiny.sample(np.arange(10), stream(1)), FLOAT32, 100)
+
+
+def test_processes_share_a_batch(rng: np.random.Generator) -> None:
+    """The mean of two processes' losses on their rows is the loss of the whole batch."""
+    x, y, abar, generator = parts(64, rng)
+    before = generator.get_state()
+
+    def loss(part: slice) -> float:
+        generator.set_state(before)
+        half = network(lambda x_t, t, c: 0.5 * x_t)
+        return float(denoising_loss(half, TINY, x, y, abar, generator, part))
+
+    whole, first, second = (loss(slice(*a)) for a in ((None,), (0, None, 2), (1, None, 2)))
+    assert close((first + second) / 2, whole, FLOAT32)
+    assert not close(first, whole, FLOAT32)  # control
+
+
+def test_bfloat16_is_close_and_not_the_same(tiny: DiffusionSampler, seed: int) -> None:
+    half = DiffusionSampler(replace(TINY, precision="bfloat16"), tiny.weights)
+    ours, theirs = heldout_loss(tiny, seed), heldout_loss(half, seed)
+    assert ours != theirs
+    assert abs(ours - theirs) < 0.02 * ours
+
+
+def test_unknown_precision_is_refused() -> None:
+    with pytest.raises(ValueError, match="precision must be 'float32' or 'bfloat16', found 'float16'"):
+        replace(TINY, precision="float16")
+
+
+# --- trainings that are cut short ---
+
+LONG = replace(TINY, steps=9, channels_last=True)
+
+
+class Killed(Exception):
+    """Stands for a signal."""
+
+
+def cut_short(keep: Path, at: int, family: Diffusion = LONG, seed: int = 4) -> None:
+    """A training that is killed at a step."""
+
+    def kill(_: str, step: int, __: int) -> None:
+        if step == at:
+            raise Killed
+
+    with progress.listening(kill), pytest.raises(Killed):
+        family.fit(POOL, stream(seed), keep=keep)
+
+
+@pytest.fixture
+def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(training, "KEEP_SECONDS", 0.0)
+    return tmp_path / "training"
+
+
+def test_training_goes_on_bit_for_bit(keep: Path) -> None:
+    """Killed twice, in two epochs; every step is taken once more at most, and nothing is left behind."""
+    whole = LONG.fit(POOL, stream(4))
+    cut_short(keep, 2)
+    cut_short(keep, 7)
+    steps: list[int] = []
+    with progress.listening(lambda _, step, __: steps.append(step)):
+        again = LONG.fit(POOL, stream(4), keep=keep)
+    assert steps == [6, 7, 8]
+    assert fingerprint(again) == fingerprint(whole)
+    assert list(keep.parent.iterdir()) == []
+    assert fingerprint(LONG.fit(POOL, stream(5))) != fingerprint(whole)  # control
+
+
+def test_damaged_state_is_named(keep: Path) -> None:
+    cut_short(keep, 3)
+    good = keep.read_bytes()
+    middle = len(good) // 2
+    for bad in (b"", good[:-100], good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :]):
+        keep.write_bytes(bad)
+        with pytest.raises(ValueError, match=rf"keep is damaged .*delete {keep} and run again"):
+            LONG.fit(POOL, stream(4), keep=keep)
+        assert keep.read_bytes() == bad
+
+
+def test_another_trainings_state_is_refused(keep: Path) -> None:
+    cut_short(keep, 3)
+    for family, pool, rng in (
+        (replace(LONG, lr=1e-3), POOL, 4),
+        (LONG, POOL.take(np.arange(100)), 4),
+        (LONG, POOL, 5),
+    ):
+        with pytest.raises(ValueError, match="keep is of another training"):
+            family.fit(pool, stream(rng), keep=keep)
+
+
+def test_folder_of_the_state_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keep must lie in a folder that exists"):
+        LONG.fit(POOL, stream(4), keep=tmp_path / "none" / "training")
+
+
+def test_nan_leaves_the_last_good_state(keep: Path) -> None:
+    """The state before the step that broke it: from there the loss is still a number."""
+    wild = replace(LONG, lr=1e30, warmup=0)
+    with pytest.raises(ArithmeticError, match="denoising loss is nan at step 1 of 9"):
+        wild.fit(POOL, stream(4), keep=keep)
+    state = torch.load(keep, weights_only=True)
+    assert state["step"] == 0
+    assert all(torch.isfinite(w).all() for w in state["weights"].values())
+
+
+def test_a_write_that_fails_leaves_the_state_before(keep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_short(keep, 3)
+    before = keep.read_bytes()
+
+    def full(_: Any, file: Any) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        LONG.fit(POOL, stream(4), keep=keep)
+    assert keep.read_bytes() == before
+    assert list(keep.parent.iterdir()) == [keep]
