@@ -17,10 +17,10 @@ from sims import progress
 from sims.curation import NAMES
 from sims.images import DATASETS, describe
 from sims.loop import run
-from sims.presets import PRESETS, preset
+from sims.presets import PRESETS, STUDY, preset
 from sims.record import RunFolder
 from sims.show import show
-from sims.sweep import run_cells, shown, single_thread, sweep_path, with_seeds
+from sims.sweep import Job, run_all, run_cells, shown, single_thread, sweep_path, with_seeds
 from sims.sweeps import SWEEPS, sweep
 from sims.workers import BACKENDS
 
@@ -117,6 +117,40 @@ def run_command(name: str, seed: int, policies: tuple[str, ...], out: Path | Non
             folder = run(row, seed, out, policies or None)
         show(folder)
     click.echo(f"records: {folder.path}")
+
+
+STUDY_EPILOG = """
+Presets of the study: {study}
+
+Examples:
+
+\b
+  python -m sims study digits-weak digits-strong           every policy, every seed of the report
+  python -m sims study fashion-mnist --processes 3
+
+A study that was killed goes on where it stopped; runs that start from one generation-0 model train it once.
+""".format(study=", ".join(row.name for row in STUDY))
+
+
+@main.command("study", epilog=STUDY_EPILOG)
+@click.argument("names", metavar="[PRESET]...", nargs=-1, type=click.Choice(list(PRESETS)))
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True, help="Runs at a time.")
+@click.option(
+    "--root",
+    type=Folder(file_okay=False, path_type=Path),
+    default="runs",
+    show_default=True,
+    help="Where run folders and generation-0 models lie.",
+)
+def study_command(names: tuple[str, ...], processes: int, root: Path) -> None:
+    """Run (or resume) every policy and every report seed of the PRESETs. [default: the whole study of images]"""
+    rows = [preset(name) for name in names] or list(STUDY)
+    with one_line():
+        for row in rows:
+            row.world.build(row.seeds[0])  # what is missing is said before any work
+        folders = run_all([Job(row.name, seed) for row in rows for seed in row.seeds], root, processes)
+    for folder in folders.values():
+        click.echo(f"records: {folder.path}")
 
 
 @main.command("show")

@@ -91,7 +91,8 @@ class Instruments:
     def floor(self, train: Pool, n: int) -> dict[str, Any]:
         """Every metric for real data: `n` of the training part against the reference, as if a generator had made them.
 
-        Confidence, OLE and geometry are those of the reference, which neither the probe nor the network has seen.
+        Confidence, OLE, geometry and distance to the nearest training image (1, by definition) are those of the
+        reference, which neither the probe nor the network has seen.
         """
         unseen = self.filter.score_samples(self.reference.x, self.reference.y)
         rows = self.labelled_latents(self.reference, ("clean", "noised"))
@@ -99,6 +100,7 @@ class Instruments:
             **self.measure(first_per_class(train, n // len(train.classes)), thorough=True),
             "log_odds": float(log_odds(unseen).mean()),
             "confidence": float(np.exp(unseen).mean()),
+            "nearest": 1.0,
             "ole": [{**convention, **ole_row(h, y)} for convention, h, y in rows],
             "geometry": geometry_rows(rows),
         }

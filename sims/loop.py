@@ -31,6 +31,7 @@ from sims.record import (
     key_of,
     load_arrays,
     model_file,
+    model_seed,
     run_settings,
     save_arrays,
 )
@@ -91,7 +92,7 @@ def run(
     with locked(path):
         folder = RunFolder.create(path, settings, built.notes)
         began = time.perf_counter()
-        sampler = generation_zero(built, preset.model_seed(seed), model_file(path.parent, settings))
+        sampler = generation_zero(built, model_seed(settings), model_file(path.parent, settings))
         loop = Loop(preset, seed, built, built.instruments(sampler), folder)
         start(loop, sampler, began)
         for name in policies:

@@ -41,10 +41,6 @@ class Preset:
     models: int | None = None
     evaluated: int | None = None
 
-    def model_seed(self, seed: int) -> int:
-        """The seed that the generation-0 model of a run is trained with."""
-        return seed if self.models is None else seed % self.models
-
 
 def digits(channels: tuple[int, ...], steps: int, **options: Any) -> Images:
     """8x8 digits and a U-Net of their size."""
@@ -59,8 +55,8 @@ CORRECTED = (
     "ACU-LSF-CLASS",
     "ACU-LSF-THRESHOLD",
     "ACU-LSF-MATCHED",
-    "ACU-RATIO",
-    "ACU-RANKSUM",
+    "ACU-RATIO-CLASS",
+    "ACU-RANKSUM-CLASS",
     "ACU-HERD",
     BEST,
 )

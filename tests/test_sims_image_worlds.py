@@ -74,8 +74,6 @@ def test_more_samples_can_be_measured_than_the_loop_goes_on_with(tmp_path: Path)
 
 def test_runs_share_as_many_models_as_the_preset_says(tmp_path: Path) -> None:
     row = replace(TINY, models=2)
-    assert [row.model_seed(s) for s in range(4)] == [0, 1, 0, 1]
-    assert TINY.model_seed(3) == 3
     a, b, c = (run(row, seed, tmp_path / str(seed), ["REAL"]) for seed in (0, 2, 1))
     files = [model_file(tmp_path, f.settings) for f in (a, b, c)]
     assert files[0] == files[1] != files[2]
@@ -86,9 +84,7 @@ def test_runs_share_as_many_models_as_the_preset_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_every_policy_runs_on_images(name: str, tmp_path: Path) -> None:
     record = run(TINY, 900, tmp_path / "a", [name]).records()[1]
-    assert record["trained_on"]["n"] == (
-        780 if name.startswith("ACU") and name in ("ACU", "ACU-EQUAL-STEPS") else 60
-    )
+    assert record["trained_on"]["n"] == (780 if name in ("ACU", "ACU-EQUAL-STEPS") else 60)
     real = record["trained_on"]["share_real"]
     assert real == 1 if name in ("REAL", "ORACLE") else real == 0 if name == "SYN" else 0 < real
     steps = record["cost"]["gradient_steps"]

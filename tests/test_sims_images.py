@@ -15,13 +15,14 @@ from lsf.ole import normalised_ole, ole
 from lsf.pool import Pool
 from sims.features import ClassifierFeatures, Identity, Judge
 from sims.gaussian import ClassGaussians
+from sims.image_worlds import classifiers
 from sims.images import DATASETS, Parts, Split, digits, split_ids
 from sims.instruments import Instruments, first_per_class, log_odds
 from sims.lowrank import TwoSubspaces
 from sims.metrics import frechet_distance
 from sims.record import digest
 from sims.seeds import stream
-from sims.worlds import Built, Subspaces, digit_classifiers
+from sims.worlds import Built, Subspaces
 from tests.tolerances import FLOAT64, close
 
 PARTS = {"train": 720, "trusted": 300, "reference": 400, "classifiers": 377}
@@ -88,7 +89,7 @@ def test_ids_are_plain_numbers_for_the_record() -> None:
 
 
 def test_classifiers_know_digits_they_never_saw() -> None:
-    features, judge = digit_classifiers()
+    features, judge = classifiers("digits")
     split: Split = digits()
     assert features.accuracy(split.reference) > 0.9
     assert judge.accuracy(split.reference) > 0.95
@@ -98,7 +99,7 @@ def test_classifiers_know_digits_they_never_saw() -> None:
 
 def test_features_are_the_layer_below_the_answer(rng: np.random.Generator) -> None:
     """The network's own answer follows from them, and from nothing less."""
-    features = digit_classifiers()[0]
+    features = classifiers("digits")[0]
     x = digits().reference.x[:40]
     h = features(x)
     assert h.shape == (40, 32)
@@ -111,7 +112,7 @@ def test_features_are_the_layer_below_the_answer(rng: np.random.Generator) -> No
 def test_features_are_the_same_in_every_process() -> None:
     again = ClassifierFeatures(digits().classifiers)
     x = digits().reference.x[:5]
-    assert (again(x) == digit_classifiers()[0](x)).all()
+    assert (again(x) == classifiers("digits")[0](x)).all()
 
 
 # --- instruments ---
