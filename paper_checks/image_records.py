@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ class ImageRecord:
         records = {
             (policy, k): {"policy": policy, "generation": k} | nested(numbers)
             for (policy, k), numbers in found.items()
+            if k is not None
         }
         return Run(seed, floor, records, model_seed({"preset": self.header["preset"], "seed": seed}))
 
@@ -210,7 +211,8 @@ class Table:
 
 def table_of(folders: Sequence[RunFolder], row: Preset) -> Table:
     """The lines of finished runs."""
-    table, at = Table({}, {}, []), row.world.timestep
+    world: Any = row.world  # Images
+    table, at = Table({}, {}, []), world.timestep
     for folder in folders:
         seed = folder.settings["seed"]
         floor = {"policy": "floor", "generation": 0, "metrics": folder.floor}
@@ -303,7 +305,8 @@ def real_images(row: Preset) -> Pool:
     """The training part of a preset's data set."""
     from sims.images import load as images
 
-    return images(row.world.data, row.world.folder).train
+    world: Any = row.world  # Images
+    return images(world.data, world.folder).train
 
 
 def main(runs: Path) -> None:
@@ -313,7 +316,7 @@ def main(runs: Path) -> None:
         if not (folders := report_folders(preset(row.name), runs)):
             print(f"{row.name}: no finished runs under {runs}")
             continue
-        print(keep(row, folders, lambda row=row: real_images(row)))
+        print(keep(row, folders, partial(real_images, row)))
         done = True
     if not done:
         sys.exit(f"no finished image runs under {runs}: run `make images`")
