@@ -6,7 +6,7 @@ Policy "floor" stands for real data against real data, generation 0 for what pol
 list of columns; a column is the way to a number: text is a key, an integer a place in a list, an object the row of a
 list that has this convention. images-PRESET.png: one contact sheet (paper_checks/contact_sheet.py).
 
-What is kept is what a claim or a figure reads. Everywhere: all scalar metrics, other feature spaces, composition, cost,
+What is kept is what a claim or a figure reads. Everywhere: all scalar metrics, distances and recall in other feature spaces, composition, cost,
 OLE at the filter's timestep, clean. At all timesteps, clean: the policies of `CURVES`; noised: floor and generation 0.
 Geometry: at the filter's timestep. Retention: generations 0, 5, 10, ... and the last. Choices: ACUR and ACU-LSF.
 
@@ -39,6 +39,8 @@ RECORDS = Path(__file__).parent / "records"
 CURVES = ("REAL", "SYN", "ACUR", "ACU-LSF", "ACU-SHRUNK")
 """Policies whose OLE is kept at every timestep."""
 CHOICES = ("ACUR", "ACU-LSF")
+BESIDE = ("frechet", "kernel", "recall")
+"""What is kept of feature spaces beside the project's own."""
 PARTS = ("trained_on", "cost", "choices")
 DIGITS = 5
 CURE = "run `make images`, then `python -m paper_checks.image_records`"
@@ -186,6 +188,9 @@ def kept(record: dict[str, Any], timestep: int, last: int) -> dict[str, Any]:
     metrics = dict(record["metrics"])
     metrics["ole"] = [row for row in metrics["ole"] if wanted(row, shared or policy in CURVES)]
     metrics["geometry"] = [row for row in metrics.get("geometry", ()) if wanted(row, False)]
+    metrics["spaces"] = {
+        space: {m: v for m, v in own.items() if m in BESIDE} for space, own in metrics["spaces"].items()
+    }
     if k % 5 and k != last:
         del metrics["retention"]
     parts = {p: record[p] for p in PARTS if p in record and (p != "choices" or policy in CHOICES)}
