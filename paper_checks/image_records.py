@@ -6,7 +6,7 @@ Policy "floor" stands for real data against real data, generation 0 for what pol
 list of columns; a column is the way to a number: text is a key, an integer a place in a list, an object the row of a
 list that has this convention. images-PRESET.png: one contact sheet (paper_checks/contact_sheet.py).
 
-What is kept is what a claim or a figure reads. Everywhere: all scalar metrics, distances and recall in other feature spaces, composition, cost,
+What is kept is what a claim or a figure reads. Everywhere: scalar metrics, composition, cost, `BESIDE` of other spaces,
 OLE at the filter's timestep, clean. At all timesteps, clean: the policies of `CURVES`; noised: floor and generation 0.
 Geometry: at the filter's timestep. Retention: generations 0, 5, 10, ... and the last. Choices: ACUR and ACU-LSF.
 
