@@ -18,8 +18,8 @@ CORRECTED = (
     "LSF-CLASS",
     "LSF-THRESHOLD",
     "LSF-MATCHED",
-    "RATIO",
-    "RANKSUM",
+    "RATIO-CLASS",
+    "RANKSUM-CLASS",
     "HERD",
     "SHRUNK",
 )

@@ -8,6 +8,7 @@ Generation 0 takes `steps` steps from scratch; generation k fine-tunes the weigh
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +41,8 @@ class Diffusion:
     - attention: at the lowest resolution.
     Raises ValueError if `size` is no multiple of `patch`, or `precision` is unknown.
     """
+
+    resumable: ClassVar[bool] = True  # fit takes `keep`
 
     size: int
     classes: int

@@ -120,13 +120,15 @@ def locked(path: Path) -> Iterator[None]:
 def generation_zero(built: Built, seed: int, file: Path) -> Sampler:
     """The model trained on real data alone: the one in `file`, or trained now and kept there.
 
-    Runs side by side that start from one model train it once: the others wait.
+    Runs side by side that start from one model train it once: the others wait. A training that was cut short goes on
+    from its own file, where the generator can.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
         if file.exists():
             return built.generator.restore(load_arrays(file))
-        sampler = built.generator.fit(built.train, stream(seed, "train", 0))
+        keep = {"keep": file.with_suffix(".training")} if hasattr(built.generator, "resumable") else {}
+        sampler = built.generator.fit(built.train, stream(seed, "train", 0), **keep)
         save_arrays(file, sampler.state())
         return sampler
 

@@ -196,14 +196,16 @@ def test_ole_reads_the_same_number_of_each_class(instruments: Instruments, rng: 
         return [({"input": name}, x) for name in inputs]
 
     spied = Instruments(
-        instruments.filter, Identity(), instruments.judge, latents, instruments.reference, ole_per_class=20
+        instruments.kit, Identity(), instruments.judge, latents, instruments.reference, ole_per_class=20
     )
     y = np.repeat([0, 1], [100, 30])
     x = rng.standard_normal((130, 6))
-    rows = spied.oles(Pool(x, y, 1), ("clean", "noised"))
-    assert [r["input"] for r in rows] == ["clean", "noised"]
+    rows = spied.labelled_latents(Pool(x, y, 1), ("clean", "noised"))
+    assert [r["input"] for r, _, _ in rows] == ["clean", "noised"]
     assert (shown[0] == x[[*range(20), *range(100, 120)]]).all()
-    assert spied.oles(Pool(x[:125], y[:125], 1))[0]["raw"] == rows[0]["raw"]
+    again = spied.labelled_latents(Pool(x[:125], y[:125], 1), ("clean",))
+    assert (again[0][1] == rows[0][1]).all()
+    assert np.bincount(again[0][2]).tolist() == [20, 20]
 
 
 def test_choices_are_what_the_filter_would_keep(built: Built, instruments: Instruments) -> None:
