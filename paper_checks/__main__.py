@@ -10,6 +10,7 @@ import click
 from paper_checks.claims import CLAIMS, FROM_RUNS, WORLDS, Claim
 from paper_checks.statistics import NOT_TESTED
 from paper_checks.verdicts import headed
+from sims.presets import PRESETS
 
 __all__ = ["markdown"]
 
@@ -40,7 +41,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     found = {(r["claim"], r["convention"], r["world"]): r for r in rows}
     seeds = {w: max((len(r["seeds"]) for r in rows if r["world"] == w), default=0) for w in WORLDS}
     pipe = r"\|"  # a bare one would end the cell
-    heads = [headed(w, seeds[w]) for w in WORLDS]
+    heads = [headed(w, seeds[w], models_of(w)) for w in WORLDS]
 
     def line(c: Claim) -> str:
         margin = f"{c.margin:.2g}" if c.rule in FROM_RUNS else c.rule
@@ -59,6 +60,11 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     rest = "\n".join(f"- {c.name}" for c in CLAIMS if c not in tested)
     sections = [f"{title}\n\n{table(claims)}\n" for title, claims in parts.items()]
     return "\n".join([HEAD, *sections, f"## Not tested\n\n{rest}\n"])
+
+
+def models_of(world: str) -> int:
+    """How many generation-0 models the seeds of a world share; 0 if each has its own."""
+    return (PRESETS[world].models or 0) if world in PRESETS else 0
 
 
 def whole(row: Any) -> bool:

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lsf.pool import Pool
 from lsf.unet import UNetEncoder
 from sims.denoising import architecture
 from sims.diffusion import Diffusion
+from sims.loop import run
 from sims.paper_size import PAPER
+from sims.presets import AT_PAPER_SIZE, Preset
 from sims.seeds import stream
 
 
 def on_cpu(family: Diffusion) -> Diffusion:
-    """One step of it, two images at a time."""
+    """One step of it, two images at a time; in float32, as many a CPU has bfloat16 by emulation only."""
     return replace(
-        family, device="cpu", compile=False, steps=1, epochs=1, batch=2, warmup=0, sampling_steps=1
+        family,
+        device="cpu",
+        compile=False,
+        steps=1,
+        epochs=1,
+        batch=2,
+        warmup=0,
+        sampling_steps=1,
+        precision="float32",
     )
 
 
@@ -30,16 +42,56 @@ def parameters(family: Diffusion) -> int:
 
 @pytest.mark.parametrize("name", PAPER)
 def test_one_step_of_training_and_of_sampling(name: str, rng: np.random.Generator) -> None:
-    """Channels last, as on a GPU, but in float32: many a CPU has bfloat16 by emulation only."""
     family = on_cpu(PAPER[name])
     shape = (family.image_channels, family.size, family.size)
     pool = Pool(rng.uniform(-1, 1, (2, *shape)).astype(np.float32), np.array([0, 1]), 0)
-    model = family.fit(pool, stream(0))
-    x = model.sample(np.array([0, family.classes - 1]), stream(1))
+    x = family.fit(pool, stream(0)).sample(np.array([0, family.classes - 1]), stream(1))
     assert x.shape == (2, *shape)
     assert x.dtype == np.float32
     assert np.isfinite(x).all()
+
+
+def write_images(folder: Path, classes: int, size: int, mode: str, rng: np.random.Generator) -> None:
+    """Sixteen images of noise a class."""
+    shape = (size, size) if mode == "L" else (size, size, 3)
+    for c in range(classes):
+        (folder / str(c)).mkdir(parents=True)
+        for i in range(16):
+            Image.fromarray(rng.integers(256, size=shape, dtype=np.uint8)).save(folder / str(c) / f"{i}.png")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", AT_PAPER_SIZE, ids=lambda row: row.name)
+def test_a_generation_of_every_preset_starts_at_the_first_try(
+    row: Preset, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """The whole loop: generation 0, the filter's latents, one more generation, all the metrics."""
+    family = replace(on_cpu(row.world.generator), classes=2)  # type: ignore[union-attr]
+    mode, kind = ("L", "grey") if family.image_channels == 1 else ("RGB", "rgb")
+    write_images(tmp_path / "images", family.classes, family.size, mode, rng)
+    world = replace(
+        row.world,
+        generator=family,
+        data=f"folder:{family.size}:{kind}",
+        folder=str(tmp_path / "images"),
+        ole_timesteps=(200,),
+        ole_per_class=1,
+        encoded=2,
+        slow_spaces=(),
+    )
+    small = replace(row, world=world, budget=2, evaluated=8, generations=1)
+    records = run(small, 0, tmp_path / "run", ["ACU-LSF"]).records()
+    assert [r["metrics"]["n"] for r in records] == [8, 8]
+    assert all(np.isfinite(r["metrics"]["frechet"]) for r in records)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_stay_float32_in_either_precision(precision: str, rng: np.random.Generator) -> None:
+    family = replace(on_cpu(PAPER["mnist"]), precision=precision)
+    pool = Pool(rng.uniform(-1, 1, (2, 1, 28, 28)).astype(np.float32), np.array([0, 1]), 0)
+    model = family.fit(pool, stream(0))
     assert {str(w.dtype) for w in model.state().values()} == {"float32"}
+    assert np.isfinite(model.sample(np.array([0, 9]), stream(1))).all()
 
 
 @pytest.mark.parametrize(("name", "size"), [("mnist", (28, 1, 10)), ("fashion-mnist", (28, 1, 10)),
@@ -57,7 +109,7 @@ def test_celebas_model_and_probe_are_of_the_stated_size() -> None:
     with torch.device("meta"):
         unet = architecture(family)
     unet = unet.to_empty(device="cpu")
-    encoder = UNetEncoder(unet, 200).fit(np.zeros((1, 3, 64, 64), np.float32))
+    encoder = UNetEncoder(unet, 200, batch_size=1).fit(np.zeros((1, 3, 64, 64), np.float32))
     assert encoder.transform(np.zeros((1, 3, 64, 64), np.float32)).shape == (1, 16_384)
 
 
