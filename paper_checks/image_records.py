@@ -1,10 +1,7 @@
 """What did the long image loops find, in kilobytes, and is it still what today's presets ask for?
 
-records/images-PRESET.jsonl: a header (settings, seeds, policies, versions, device, source, date; a digest of all lines;
-the columns of the lines), then a line [shape, seed, policy, generation, values...] a generation, numbers to 5 digits.
-Policy "floor" stands for real data against real data, generation 0 for what policies share (policy null). A shape is a
-list of columns; a column is the way to a number: text is a key, an integer a place in a list, an object the row of a
-list that has this convention. images-PRESET.png: one contact sheet (paper_checks/contact_sheet.py).
+records/images-PRESET.jsonl: a header and a line a generation, numbers to 5 digits, in the form that
+sims/kept_records.py reads. images-PRESET.png: one contact sheet (paper_checks/contact_sheet.py).
 
 What is kept is what a claim or a figure reads. Everywhere: scalar metrics, composition, cost, `BESIDE` of other spaces,
 OLE at the filter's timestep, clean. At all timesteps, clean: the policies of `CURVES`; noised: floor and generation 0.
@@ -21,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +26,11 @@ import numpy as np
 from lsf.pool import Pool
 from paper_checks.contact_sheet import sheet
 from paper_checks.measures import Run
-from sims.presets import PRESETS, STUDY, Preset, preset
-from sims.record import RunFolder, key_of, model_seed, replacing, run_settings, write_text
+from sims.kept_records import CURE, Column, KeptRecord, identity, read_lines, settings_of
+from sims.presets import STUDY, Preset, preset
+from sims.record import RunFolder, key_of, model_seed, replacing, write_text
 
-__all__ = ["RECORDS", "CURVES", "ImageRecord", "device", "keep", "kept", "load", "report_folders"]
+__all__ = ["RECORDS", "CURVES", "ImageRecord", "device", "keep", "kept", "load", "made", "report_folders"]
 
 RECORDS = Path(__file__).parent / "records"
 CURVES = ("REAL", "SYN", "ACUR", "ACU-LSF", "ACU-SHRUNK")
@@ -43,16 +40,6 @@ BESIDE = ("frechet", "kernel", "recall")
 """What is kept of feature spaces beside the project's own."""
 PARTS = ("trained_on", "cost", "choices")
 DIGITS = 5
-CURE = "run `make images`, then `python -m paper_checks.image_records`"
-
-Column = tuple[Any, ...]
-"""The way to a number in a record; conventions of rows as tuples of items."""
-
-
-def settings_of(row: Preset) -> dict[str, Any]:
-    """The settings that decide the numbers of a preset's runs, as a run folder keeps them."""
-    nothing = Pool(np.zeros((1, 1)), np.zeros(1, dtype=np.int64), 0)
-    return dict(run_settings(row, 0, nothing)["preset"])
 
 
 def device() -> str:
@@ -66,47 +53,16 @@ def device() -> str:
     return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
 
 
-class ImageRecord:
+class ImageRecord(KeptRecord):
     """`runs`: what is kept of every seed, as paper_checks.measures.Run reads it off the run folders."""
-
-    def __init__(self, name: str, header: dict[str, Any], lines: list[list[Any]]) -> None:
-        self.name, self.header, self.lines = name, header, lines
-        columns = [as_column(way) for way in header["columns"]]
-        self.shapes = [[columns[i] for i in shape] for shape in header["shapes"]]
-
-    @property
-    def stale(self) -> bool:
-        """Has the preset other settings, seeds or policies today, or is it gone?"""
-        row = PRESETS.get(self.name)
-        return row is None or any(self.header[k] != v for k, v in identity(row).items())
-
-    def numbers(self, seed: int) -> dict[tuple[str | None, int | None], dict[Column, float]]:
-        """Of each (policy, generation) of a seed, and of ("floor", None): what is kept, by the way to it."""
-        return {
-            (policy, k): dict(zip(self.shapes[shape], values, strict=True))
-            for shape, own, policy, k, *values in self.lines
-            if own == seed
-        }
 
     @cached_property
     def runs(self) -> list[Run]:
         """One a seed, in the order of the preset's seeds."""
-        return [self._run(seed) for seed in self.header["seeds"]]
-
-    def _run(self, seed: int) -> Run:
-        found = self.numbers(seed)
-        floor = nested(found.pop(("floor", None)))["metrics"]
-        records = {
-            (policy, k): {"policy": policy, "generation": k} | nested(numbers)
-            for (policy, k), numbers in found.items()
-            if k is not None
-        }
-        return Run(seed, floor, records, model_seed({"preset": self.header["preset"], "seed": seed}))
-
-
-def identity(row: Preset) -> dict[str, Any]:
-    """What a record and today's preset must have in common."""
-    return {"preset": settings_of(row), "seeds": list(row.seeds), "policies": list(row.policies)}
+        return [
+            Run(seed, *self.read(seed), model_seed({"preset": self.header["preset"], "seed": seed}))
+            for seed in self.header["seeds"]
+        ]
 
 
 def rounded(value: float) -> float:
@@ -135,42 +91,9 @@ def divided(row: dict[str, Any], way: Column) -> tuple[dict[str, Any], Column]:
     return {k: v for k, v in row.items() if isinstance(v, float)}, (*way, convention)
 
 
-def nested(numbers: dict[Column, float]) -> dict[str, Any]:
-    """`flat` undone: dicts, lists, and rows of latents in the order of their columns."""
-    out: dict[str, Any] = {}
-    for way, value in numbers.items():
-        place: Any = out
-        for key, after in pairwise(way):
-            place = step(place, key, [] if isinstance(after, tuple | int) else {})
-        if isinstance(place, list):
-            place.append(value)
-        else:
-            place[way[-1]] = value
-    return out
-
-
-def step(place: Any, key: Any, new: Any) -> Any:
-    """What lies at `key` of a dict or list; `new`, or the row of that convention, if nothing does."""
-    if isinstance(key, tuple):
-        convention = dict(key)
-        row = next((r for r in place if convention.items() <= r.items()), None)
-        if row is None:
-            place.append(row := convention)
-        return row
-    if isinstance(key, int):
-        if key == len(place):
-            place.append(new)
-        return place[key]
-    return place.setdefault(key, new)
-
-
 def as_json(way: Column) -> list[Any]:
     """A column as it stands in the header."""
     return [dict(part) if isinstance(part, tuple) else part for part in way]
-
-
-def as_column(way: list[Any]) -> Column:
-    return tuple(tuple(part.items()) if isinstance(part, dict) else part for part in way)
 
 
 def kept(record: dict[str, Any], timestep: int, last: int) -> dict[str, Any]:
@@ -284,19 +207,14 @@ def unfinished(row: Preset, folder: RunFolder) -> list[str]:
     return [p for p in row.policies if len(folder.of(p)) != row.generations + 1]
 
 
+def made(name: str, folder: Path = RECORDS) -> bool:
+    """Is there a record of a preset?"""
+    return (folder / f"images-{name}.jsonl").exists()
+
+
 def load(name: str, folder: Path = RECORDS) -> ImageRecord:
     """The record of a preset; ValueError if it is missing or damaged."""
-    file = folder / f"images-{name}.jsonl"
-    if not file.exists():
-        raise ValueError(f"{file.name} is missing: {CURE}")
-    try:
-        header, *lines = (json.loads(line) for line in file.read_text().splitlines())
-        digest = key_of({"header": {k: v for k, v in header.items() if k != "digest"}, "lines": lines})
-        if header["digest"] != digest:
-            raise ValueError("not what its digest was made of")
-        return ImageRecord(name, header, lines)
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{file.name} is damaged ({error}): restore it, or {CURE}") from error
+    return ImageRecord(name, *read_lines(name, folder))
 
 
 def report_folders(row: Preset, runs: Path) -> list[RunFolder]:

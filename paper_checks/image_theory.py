@@ -178,6 +178,11 @@ def first_model(run: RunFolder) -> Sampler:
     return built.generator.restore(load_arrays(model_file(run.path.parent, settings)))
 
 
+def made(name: str, folder: Path = RECORDS) -> bool:
+    """Is there a record of a preset?"""
+    return (folder / f"image-theory-{name}.jsonl").exists()
+
+
 def load(name: str, folder: Path = RECORDS) -> Record:
     """The record of a preset; ValueError if it is missing or damaged."""
     file = folder / f"image-theory-{name}.jsonl"

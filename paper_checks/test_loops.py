@@ -1,7 +1,8 @@
 """Does the paper hold in the loops? One check per claim and world, each decided by its own rule in claims.py.
 
 A claim that fails in reality is evidence, not an error: it is printed. Red is reserved for an expectation with a wide
-berth (claims.EXPECTED) that is missed, and for a record that is missing or damaged. A stale one gives "stale".
+berth (claims.EXPECTED) that is missed, and for a record that is damaged. A stale one gives "stale", one that nobody
+has made "not tested".
 """
 
 from collections.abc import Callable
@@ -9,16 +10,17 @@ from collections.abc import Callable
 import pytest
 
 from paper_checks.claims import CLAIMS, EXPECTED, FROM_RUNS, Claim, claim
-from paper_checks.image_records import ImageRecord
+from paper_checks.image_records import ImageRecord, made
 from paper_checks.measures import turning
 from paper_checks.register import DIGITS
+from paper_checks.statistics import NOT_TESTED
 from paper_checks.verdicts import (
     STALE,
     Evidence,
     conjunction,
     evidence_from_runs,
     evidence_of_turn,
-    stale,
+    nothing,
 )
 
 RIVALS = ("SYN", "SYN-ADD", "ACUR", "SIMS", "SC")
@@ -43,8 +45,10 @@ def decide(
     def evidence(row: Claim, world: str) -> Evidence:
         if (name := row.record(world)) is None:
             return evidence_from_runs(row, world, request.getfixturevalue("runs")[world])
+        if not made(name):
+            return nothing(row, world, NOT_TESTED)
         record = records(name)
-        return stale(row, world) if record.stale else evidence_from_runs(row, world, record.runs)
+        return nothing(row, world) if record.stale else evidence_from_runs(row, world, record.runs)
 
     return evidence
 
@@ -84,9 +88,11 @@ def test_right_in_both_regimes(
 def test_help_turns_to_harm(
     row: Claim, world: str, records: Callable[[str], ImageRecord], report: list[Evidence], smoke: bool
 ) -> None:
-    by_length = {n: records(f"digits-length-{n}") for n in STEPS}
-    if any(record.stale for record in by_length.values()):
-        evidence = stale(row, world)
+    by_length = {n: records(f"digits-length-{n}") for n in STEPS if made(f"digits-length-{n}")}
+    if len(by_length) < len(STEPS):
+        evidence = nothing(row, world, NOT_TESTED)
+    elif any(record.stale for record in by_length.values()):
+        evidence = nothing(row, world)
     else:
         evidence = evidence_of_turn(row, world, turning({n: r.runs for n, r in by_length.items()}))
     report.append(evidence)
@@ -96,5 +102,5 @@ def test_help_turns_to_harm(
 def expect(evidence: Evidence, smoke: bool) -> None:
     """Red only where the register expects a verdict; a smoke run and a stale record are expected to say nothing."""
     expected = EXPECTED.get((evidence.claim.name, evidence.world))
-    if expected is not None and not smoke and evidence.verdict != STALE:
+    if expected is not None and not smoke and evidence.verdict not in (STALE, NOT_TESTED):
         assert evidence.verdict == expected, f"{evidence.claim.name} in {evidence.world}: {evidence.value}"

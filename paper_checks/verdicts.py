@@ -17,7 +17,7 @@ from paper_checks.statistics import FAILS, HOLDS, NOT_TESTED, UNDECIDED, equival
 from sims.record import write_text
 
 __all__ = [
-    "Evidence", "STALE", "evidence_from_runs", "evidence_of_turn", "stale", "headed", "print_table", "write_verdicts",
+    "Evidence", "STALE", "evidence_from_runs", "evidence_of_turn", "nothing", "headed", "print_table", "write_verdicts",
 ]  # fmt: skip
 
 STALE = "stale"
@@ -90,9 +90,9 @@ def shared_models(runs: Sequence[Run]) -> tuple[int, ...]:
     return tuple(models) if len(models) < len(runs) else ()
 
 
-def stale(claim: Claim, world: str) -> Evidence:
-    """Evidence from a record whose preset has changed: none."""
-    return Evidence(claim, world, STALE, None, None, ())
+def nothing(claim: Claim, world: str, word: str = STALE) -> Evidence:
+    """No evidence: from a record whose preset has changed ("stale"), or that nobody has made ("not tested")."""
+    return Evidence(claim, world, word, None, None, ())
 
 
 def evidence_of_turn(claim: Claim, world: str, turn: Turn) -> Evidence:
@@ -110,11 +110,12 @@ def evidence_of_turn(claim: Claim, world: str, turn: Turn) -> Evidence:
 def conjunction(claim: Claim, world: str, parts: Sequence[Evidence]) -> Evidence:
     """Intersection-union: holds iff every part holds, fails iff one fails; the value is the smallest part's.
 
-    Stale if a part is.
+    Stale, or not tested, if a part is.
     """
     verdicts = {e.verdict for e in parts}
-    if STALE in verdicts:
-        return stale(claim, world)
+    for word in (NOT_TESTED, STALE):
+        if word in verdicts:
+            return nothing(claim, world, word)
     verdict = FAILS if FAILS in verdicts else HOLDS if verdicts == {HOLDS} else UNDECIDED
     least = min(parts, key=lambda e: np.inf if e.value is None else e.value)
     return Evidence(claim, world, verdict, least.value, least.interval, least.seeds, least.models)

@@ -25,6 +25,9 @@ from sims.worlds import Built
 
 __all__ = ["Images", "classifiers"]
 
+ENCODED = 200
+"""Samples of a forward pass of the encoders."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -40,7 +43,6 @@ class Images:
     timestep: int = 200
     ole_timesteps: tuple[int, ...] = (10, 100, 200, 300, 500, 700, 900)
     ole_per_class: int = 40
-    encoded: int = 200  # samples a forward pass of the encoders
     spaces: tuple[str, ...] = ("pixels-pca",)
     slow_spaces: tuple[str, ...] = ("imagenet",)
 
@@ -78,15 +80,15 @@ def classifiers(data: str, folder: str | None = None) -> tuple[ClassifierFeature
     return ClassifierFeatures(part, of=data), Judge(part)
 
 
-def bottleneck(world: Images, generation0: Any, timesteps: tuple[int, ...], **options: Any) -> Any:
+def bottleneck(generation0: Any, timesteps: tuple[int, ...], **options: Any) -> Any:
     """The encoder of images at the middle of the generation-0 network, frozen."""
-    return UNetEncoder(generation0.unet(), timesteps, batch_size=world.encoded, **options)
+    return UNetEncoder(generation0.unet(), timesteps, batch_size=ENCODED, **options)
 
 
 def filters(world: Images, split: Split, generation0: Any) -> Kit:
     """What the filters are made from: flattened latents for the probe, pooled ones to compare with trusted data."""
     to_net = FunctionTransformer(generation0.family.to_net)
-    probed = Remembered(make_pipeline(to_net, bottleneck(world, generation0, (world.timestep,))))
+    probed = Remembered(make_pipeline(to_net, bottleneck(generation0, (world.timestep,))))
     pooled = make_pipeline(probed, Pooled(generation0.family.channels[-1]))
     paper = LatentSpaceFilter(probed, random_state=0).fit(split.train.x, split.train.y)
     other: dict[str, Callable[[], Any]] = {
@@ -104,7 +106,6 @@ def ole_latents(world: Images, split: Split, generation0: Any, seed: int) -> Lat
     abar = noise_schedule(family).alphas_cumprod.numpy()
     encoders = {
         mode: bottleneck(
-            world,
             generation0,
             world.ole_timesteps,
             noised=mode == "noised",

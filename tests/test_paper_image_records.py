@@ -23,13 +23,13 @@ from paper_checks.image_records import (
     kept,
     load,
     main,
-    nested,
     report_folders,
 )
 from paper_checks.measures import Run
 from paper_checks.register import DIGITS, IMAGES, RERUN
 from paper_checks.test_image_records import differing, other_laws, readings, same_machine
-from paper_checks.verdicts import STALE, conjunction, evidence_from_runs, stale
+from paper_checks.verdicts import STALE, conjunction, evidence_from_runs, nothing
+from sims.kept_records import nested
 from sims.presets import PRESETS, Preset
 from sims.record import RunFolder, digest, run_settings
 from tests.test_paper_measures import neutral, ole_rows, shaken
@@ -218,7 +218,7 @@ def test_other_settings_are_stale(
 
 def test_stale_is_no_verdict() -> None:
     row = next(c for c in CLAIMS if c.source == "record")
-    old = stale(row, NAME)
+    old = nothing(row, NAME)
     assert (old.verdict, old.value, old.interval, old.seeds) == (STALE, None, None, ())
     assert conjunction(row, NAME, [replace(old, verdict="holds", value=1.0), old]).verdict == STALE
 

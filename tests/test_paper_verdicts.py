@@ -33,8 +33,8 @@ from paper_checks.verdicts import (
     conjunction,
     evidence_from_runs,
     headed,
+    nothing,
     print_table,
-    stale,
     write_verdicts,
 )
 from sims.loop import run
@@ -141,7 +141,7 @@ def test_shared_models_few_seeds_and_stale_records_are_said() -> None:
     assert headed("fashion-mnist", 3) == "fashion-mnist (n = 3, indicative)"
     assert headed("gaussian", 3) == "gaussian (n = 3)"
     shared = replace(evidence(world="digits-strong"), seeds=tuple(range(5)), models=(0, 1, 2))
-    text = printed([shared, stale(claim("syn-collapses"), "fashion-mnist")])
+    text = printed([shared, nothing(claim("syn-collapses"), "fashion-mnist")])
     assert "5 on 3 generation-0 models, conditional on them" in text
     assert "stale records, whose presets have changed since: fashion-mnist" in text
     assert "stale records" not in printed([shared])  # control

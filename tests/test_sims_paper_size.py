@@ -12,6 +12,7 @@ from PIL import Image
 
 from lsf.pool import Pool
 from lsf.unet import UNetEncoder
+from sims import image_worlds
 from sims.denoising import architecture
 from sims.diffusion import Diffusion
 from sims.loop import run
@@ -63,9 +64,10 @@ def write_images(folder: Path, classes: int, size: int, mode: str, rng: np.rando
 @pytest.mark.slow
 @pytest.mark.parametrize("row", AT_PAPER_SIZE, ids=lambda row: row.name)
 def test_a_generation_of_every_preset_starts_at_the_first_try(
-    row: Preset, tmp_path: Path, rng: np.random.Generator
+    row: Preset, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole loop: generation 0, the filter's latents, one more generation, all the metrics."""
+    monkeypatch.setattr(image_worlds, "ENCODED", 2)
     family = replace(on_cpu(row.world.generator), classes=2)  # type: ignore[union-attr]
     mode, kind = ("L", "grey") if family.image_channels == 1 else ("RGB", "rgb")
     write_images(tmp_path / "images", family.classes, family.size, mode, rng)
@@ -76,7 +78,6 @@ def test_a_generation_of_every_preset_starts_at_the_first_try(
         folder=str(tmp_path / "images"),
         ole_timesteps=(200,),
         ole_per_class=1,
-        encoded=2,
         slow_spaces=(),
     )
     small = replace(row, world=world, budget=2, evaluated=8, generations=1)
