@@ -1,5 +1,6 @@
 # make evidence   verdicts on every claim (about 25 minutes on 2 cores); SIZE=smoke: the whole way in a minute
 # make maps       sweeps of the analytic worlds, and their maps (about half an hour); SIZE=smoke: a minute. Resumes.
+# make images     the study of image loops and its records (about three hours on 2 cores). Resumes.
 # make test       the tests of the code            make bench   speed, as ratios in one run
 # make figures    draw out/figures/ again          make lint    ruff and mypy
 # Each sets up what it needs in .venv, once. VENV=path uses an environment that exists, and installs nothing.
@@ -20,7 +21,7 @@ READY = .venv/.ready
 endif
 RUN = $(VENV)/bin/python -m
 
-.PHONY: evidence figures maps test bench lint help
+.PHONY: evidence figures maps images test bench lint help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -39,6 +40,12 @@ maps: $(READY)
 
 sweep-%:
 	@$(RUN) sims sweep $* --size $(SIZE) --processes $(if $(filter smoke,$(SIZE)),1,2)
+
+images: $(READY)
+	@$(RUN) sims study
+	@$(RUN) paper_checks.image_records
+	@$(RUN) paper_checks.image_theory
+	@$(RUN) figures images
 
 test: $(READY)
 	$(RUN) pytest tests -n 2 -m "not slow" --seed $(SEED)

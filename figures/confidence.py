@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from figures.records import World
-from figures.style import WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new, seeds_of, stretched
+from figures.style import FRONT, WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new, seeds_of, stretched
 
 __all__ = ["WORLDS", "draw"]
 
@@ -16,7 +16,7 @@ def draw(worlds: dict[str, World]) -> Figure:
     handles = []
     for ax, world in zip(axes.flat, worlds.values(), strict=True):
         real = world.floor(lambda m: m["log_odds"])
-        parts = {p: world.values(p, lambda m: m["log_odds"]) for p in world.runs[0].folder.policies()}
+        parts = {p: world.values(p, lambda m: m["log_odds"]) for p in FRONT if p in world.policies}
         lines = [bars(ax, range(world.last + 1), values, p) for p, values in parts.items()]
         handles += [*lines, floor_line(ax, real, "held-out real data")]
         fit_y(ax, [*parts.values(), real])

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from figures.records import World
 from figures.style import (
+    FRONT,
     LOOKS,
     WORLD_NAMES,
     finish,
@@ -58,7 +59,7 @@ def dot(ax: Axes, y: float, values: np.ndarray, policy: str, log: bool) -> None:
 def panel(ax: Axes, world: World, metric: str) -> None:
     """One metric of one regime: a line a policy, the floor as a line across."""
     log = metric in LOG
-    policies = [p for p in LOOKS if p in world.runs[0].folder.policies()]
+    policies = [p for p in FRONT if p in world.policies]
     values = {p: world.values(p, lambda m: m[metric], world.last)[:, 0] for p in policies}
     for i, (p, v) in enumerate(values.items()):
         dot(ax, len(policies) - 1 - i, v, p, log)

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from figures.policies import LOG, METRICS, UNIT, WORLDS, caption
 from figures.records import World
-from figures.style import LOOKS, WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new
+from figures.style import FRONT, WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new
 
 __all__ = ["WORLDS", "draw"]
 
@@ -16,7 +16,7 @@ def draw(worlds: dict[str, World]) -> Figure:
     figure, axes = new(2, len(SHOWN), 12, 6.2)
     handles = []
     for row, world in zip(axes, worlds.values(), strict=True):
-        policies = [p for p in LOOKS if p in world.runs[0].folder.policies()]
+        policies = [p for p in FRONT if p in world.policies]
         for ax, metric in zip(row, SHOWN, strict=True):
             log = metric in LOG
             floor = world.floor(lambda m, metric=metric: m[metric])  # type: ignore[misc]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from lsf.pool import Pool
+from sims.curation import POLICIES
+from sims.image_worlds import Images
 from sims.presets import Preset, evidence_preset
 from sims.record import RunFolder, key_of, run_settings
 
@@ -29,12 +31,12 @@ class MissingRecords(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """The records of one seed, by policy and generation, read once."""
+    """The records of one seed, by policy and generation, read once; `folder` if they come from a run folder."""
 
-    folder: RunFolder
     seed: int
     floor: dict[str, Any]
     records: dict[tuple[str | None, int], dict[str, Any]]
+    folder: RunFolder | None = None
 
     def of(self, policy: str, generation: int) -> dict[str, Any]:
         """One record; generation 0 is shared by the policies."""
@@ -43,17 +45,20 @@ class Run:
 
 @dataclass(frozen=True)
 class World:
-    """The runs that stand for one world: seeds of one preset, of one source. `stale`: not of today's source."""
+    """The runs that stand for one world: seeds of one preset, of one source. `stale`: not of today's source, or (of a
+    kept record) settings. `settings`: what all runs share, with the preset's row under "preset"."""
 
     name: str
     runs: tuple[Run, ...]
+    settings: dict[str, Any]
     smoke: bool = False
     stale: bool = False
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What all runs share, the seed and its data apart."""
-        return self.runs[0].folder.settings
+    def policies(self) -> tuple[str, ...]:
+        """The policies that every run has, in the order in which the first ran them."""
+        ran = [dict.fromkeys(p for p, _ in run.records if p is not None) for run in self.runs]
+        return tuple(p for p in ran[0] if all(p in other for other in ran))
 
     @property
     def n(self) -> int:
@@ -141,7 +146,9 @@ class Shelf:
         for folder in (f for key, group in groups.items() if key != best for f in group):
             self.aside[folder.path.name] = "records of yet another source"
         runs = tuple(read(f) for f in self.one_root_seed(groups[best], row))
-        return World(name, runs, smoke, best in stale) if runs else None
+        if not runs:
+            return None
+        return World(name, runs, groups[best][0].settings, smoke, best in stale)
 
     def one_root_seed(self, folders: list[RunFolder], row: Preset) -> list[RunFolder]:
         """The folders of one root seed, in the order of their seeds: the preset's own if there are any, else all."""
@@ -191,10 +198,15 @@ def outdated(folder: RunFolder, row: Preset) -> str:
 
 
 def unfinished(folder: RunFolder, row: Preset) -> str:
-    """Which policies lack generations ("" if none does)."""
+    """Which policies lack generations ("" if none does). Of the images' policies the checks run some: those that were
+    begun must be whole, and `POLICIES` among them."""
     K = folder.settings["preset"]["generations"]
     have = {(r["policy"], r["generation"]) for r in folder.records()}
-    late = [p for p in row.policies if not {(None, 0), *((p, k) for k in range(1, K + 1))} <= have]
+    begun = {p for p, _ in have}
+    wanted = row.policies
+    if isinstance(row.world, Images):
+        wanted = tuple(p for p in row.policies if p in begun or p in POLICIES)
+    late = [p for p in wanted if not {(None, 0), *((p, k) for k in range(1, K + 1))} <= have]
     return f"unfinished: {', '.join(late)}" if late else ""
 
 
@@ -211,4 +223,4 @@ def written(folder: RunFolder) -> float:
 def read(folder: RunFolder) -> Run:
     """All records of a folder."""
     records = {(r["policy"], r["generation"]): r for r in folder.records()}
-    return Run(folder, folder.settings["seed"], folder.floor, records)
+    return Run(folder.settings["seed"], folder.floor, records, folder)

@@ -9,11 +9,11 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.records import Run, World
+from figures.records import World
 from figures.style import LOOKS, WORLD_NAMES, finish
 from lsf.pool import Pool
 from sims.images import digits
-from sims.record import digest
+from sims.record import RunFolder, digest
 
 __all__ = ["WORLDS", "draw", "sheet"]
 
@@ -43,21 +43,21 @@ def show(ax: Axes, image: np.ndarray) -> None:
     ax.spines[:].set_visible(False)
 
 
-def real_pool(run: Run) -> Pool:
+def real_pool(folder: RunFolder) -> Pool:
     """The training part; raises ValueError if the run was not trained on it."""
     train = digits().train
-    if digest(train.x, train.y) != run.folder.settings["data"]:
-        raise ValueError(f"{run.folder.path} was trained on other data than the digits of today; run again")
+    if digest(train.x, train.y) != folder.settings["data"]:
+        raise ValueError(f"{folder.path} was trained on other data than the digits of today; run again")
     return train
 
 
-def strips(axes: np.ndarray, world: World, run: Run) -> None:
+def strips(axes: np.ndarray, world: World, folder: RunFolder) -> None:
     """Real, generation 0, ..., K: a row a policy."""
-    real = sheet(real_pool(run))
+    real = sheet(real_pool(folder))
     for row, policy in zip(axes, POLICIES, strict=True):
         show(row[0], real)
         for k in range(world.last + 1):
-            show(row[k + 1], sheet(run.folder.samples(policy if k else None, k)))
+            show(row[k + 1], sheet(folder.samples(policy if k else None, k)))
         row[0].set_ylabel(policy, color=LOOKS[policy].colour, weight="bold", fontsize=11)
     for ax, title in zip(axes[0], ["real", *(f"k = {k}" for k in range(world.last + 1))], strict=True):
         ax.set_title(title, fontsize=9)
@@ -71,7 +71,7 @@ def draw(worlds: dict[str, World]) -> Figure:
     halves = figure.subfigures(1, len(worlds), width_ratios=columns, wspace=0.03, squeeze=False)[0]
     for half, world in zip(halves, worlds.values(), strict=True):
         axes = half.subplots(len(POLICIES), world.last + 2, squeeze=False, gridspec_kw={"wspace": 0.02})
-        strips(axes, world, world.runs[0])
+        strips(axes, world, world.runs[0].folder)  # type: ignore[arg-type]  # never drawn from a kept record
         half.suptitle(f"{WORLD_NAMES[world.name]} (seed {world.runs[0].seed})", fontsize=10)
     return finish(
         figure,

@@ -22,6 +22,7 @@ from figures.records import World
 __all__ = [
     "RC",
     "DASHED",
+    "FRONT",
     "HUES",
     "LOOKS",
     "RAMP",
@@ -95,7 +96,24 @@ LOOKS = {
     "ACU-LSF": Look("ACU-LSF", "#009E73", "o"),
     "ACUR-SIMS": Look("SIMS on ACUR's pool", "#56B4E9", "v"),
     "ACUR-SC": Look("SC on ACUR's pool", "#7F7F7F", "P"),
+    "ACU-SHRUNK": Look("ACU-SHRUNK", "#882255", "d"),
+    "ORACLE": Look("ORACLE (keeps real)", "#000000", "o", hollow=True),
+    "ACU-EQUAL-STEPS": Look("ACU, equal steps", "#CC79A7", "o"),
+    "ACU-LSF-CLASS": Look("ACU-LSF-CLASS", "#009E73", "s", hollow=True),
+    "ACU-LSF-THRESHOLD": Look("ACU-LSF-THRESHOLD", "#009E73", "^", hollow=True),
+    "ACU-LSF-MATCHED": Look("ACU-LSF-MATCHED", "#009E73", "v", hollow=True),
+    "ACU-RATIO-CLASS": Look("ACU-RATIO-CLASS", "#882255", "s", hollow=True),
+    "ACU-RANKSUM-CLASS": Look("ACU-RANKSUM-CLASS", "#882255", "^", hollow=True),
+    "ACU-HERD": Look("ACU-HERD", "#882255", "v", hollow=True),
+    "ACU-LSF-PIXELS": Look("ACU-LSF-PIXELS", "#8C6D1F", "s"),
+    "ACU-LSF-PCA": Look("ACU-LSF-PCA", "#8C6D1F", "^"),
+    "ACU-LSF-CLASSIFIER": Look("ACU-LSF-CLASSIFIER", "#8C6D1F", "v"),
+    "ACU-LSF-IMAGENET": Look("ACU-LSF-IMAGENET", "#8C6D1F", "D"),
 }
+"""A family of filters has one colour: green what ranks by confidence, wine what compares with trusted real data, brown
+the paper's rule on other latents."""
+FRONT = tuple(LOOKS)[:9]
+"""Those that stand side by side in figures by generation, each in a colour of its own."""
 
 WORLD_NAMES = {
     "gaussian": "Gaussian world",
@@ -103,6 +121,9 @@ WORLD_NAMES = {
     "digits-weak": "digits, weak generation 0",
     "digits-strong": "digits, strong generation 0",
     "runaway": "two planes at 90°",
+    "digits-weak-long": "digits, weak generation 0",
+    "digits-strong-long": "digits, strong generation 0",
+    "fashion-mnist": "Fashion-MNIST",
 }
 
 
@@ -166,7 +187,9 @@ def seeds_of(worlds: Iterable[World]) -> str:
     """The part of a caption that says what an interval stands on."""
     worlds = list(worlds)
     n = ", ".join(f"{w.n} ({WORLD_NAMES[w.name]})" if len(worlds) > 1 else str(w.n) for w in worlds)
-    return f"Mean and 95% t-interval over seeds, n = {n}."
+    shared = {models for w in worlds if (models := w.settings["preset"].get("models"))}
+    said = f" (strong: on {min(shared)} generation-0 models, and conditional on them)" if shared else ""
+    return f"Mean and 95% t-interval over seeds, n = {n}{said}."
 
 
 def bars(
@@ -189,7 +212,8 @@ def bars(
         "zorder": 3 if policy == "ACU-LSF" else 2,
         **kwargs,
     }
-    x = np.asarray(x) + apart * (list(LOOKS).index(policy) - (len(LOOKS) - 1) / 2)
+    place = FRONT.index(policy) if policy in FRONT else (len(FRONT) - 1) / 2
+    x = np.asarray(x) + apart * (place - (len(FRONT) - 1) / 2)
     line = axes.plot(x, mean, **settings)[0]
     if len(values) > 1:
         axes.vlines(x, low, high, color=look.colour, linewidth=1, alpha=0.7, zorder=settings["zorder"])

@@ -5,7 +5,7 @@ log-odds of a pair of classes are z = z_b - z_a, its softmax over the pair. Ever
 paper_checks.pair_models in the d leading principal axes of its real latents, d at most `DIM` and half the samples of a
 class; what is kept is the mean over pairs of the prediction and of what is seen, and the deciles of their ratio less 1.
 
-`python -m paper_checks.image_theory RUN...` reads finished run folders, all of one preset, and writes
+`python -m paper_checks.image_theory [RUNS]` reads the finished runs of the digits' reports under RUNS and writes
 records/image-theory-PRESET.jsonl: a header (settings, seeds, versions, source, digest), then a line a reading.
 """
 
@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from lsf.pool import Pool
+from paper_checks.image_records import report_folders
 from paper_checks.pair_models import LAWS, MEASURES, Block, axes, readings
+from paper_checks.register import DIGITS
 from sims.generator import Sampler
 from sims.presets import preset
 from sims.record import RunFolder, key_of, load_arrays, model_file, versions, write_text
@@ -187,9 +189,7 @@ def load(name: str, folder: Path = RECORDS) -> Record:
     """The record of a preset; ValueError if it is missing or damaged."""
     file = folder / f"image-theory-{name}.jsonl"
     if not file.exists():
-        raise ValueError(
-            f"{file.name} is missing: run `make images`, then `python -m paper_checks.image_theory RUN...`"
-        )
+        raise ValueError(f"{file.name} is missing: run `make images`")
     try:
         header, *lines = (json.loads(line) for line in file.read_text().splitlines())
         return Record(file.name, header, lines)
@@ -197,5 +197,12 @@ def load(name: str, folder: Path = RECORDS) -> Record:
         raise ValueError(f"{file.name} is damaged: {error}") from error
 
 
+def main(runs: Path) -> None:
+    """Keep the record of each digits preset whose report is finished under `runs`."""
+    for name in DIGITS:
+        folders = report_folders(preset(name), runs)
+        print(keep([f.path for f in folders]) if folders else f"{name}: no finished runs under {runs}")
+
+
 if __name__ == "__main__":
-    print(keep([Path(p) for p in sys.argv[1:]]))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs"))
