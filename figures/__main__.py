@@ -10,9 +10,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from figures import (
+    ablation,
+    composition,
     confidence,
     confidence_bound,
     filter_bias,
+    image_confidence,
+    image_theory,
     kept,
     kept_moments,
     log_odds,
@@ -33,20 +37,18 @@ from figures import (
     policies_by_generation,
     refit_loops,
     samples,
+    training_length,
     turning,
     u_shape,
 )
-from figures.records import Shelf
+from figures.image_records import Readings, RecordShelf
+from figures.records import MissingRecords, Shelf, World
 from figures.style import RC
 from figures.tables import TableShelf
 from sims.record import replacing
 
 FIGURES: dict[str, ModuleType] = {
-    "ole": ole,
-    "ole-timestep": ole_timestep,
     "confidence": confidence,
-    "policies": policies,
-    "policies-by-generation": policies_by_generation,
     "samples": samples,
     "confidence-bound": confidence_bound,
     "multiclass-bound": multiclass_bound,
@@ -60,6 +62,18 @@ FIGURES: dict[str, ModuleType] = {
     "u-shape": u_shape,
 }
 
+IMAGES: dict[str, ModuleType] = {
+    "policies": policies,
+    "policies-by-generation": policies_by_generation,
+    "ole": ole,
+    "ole-timestep": ole_timestep,
+    "image-confidence": image_confidence,
+    "composition": composition,
+    "training-length": training_length,
+    "ablation": ablation,
+    "image-theory": image_theory,
+}
+
 MAPS: dict[str, ModuleType] = {
     "map-leakage": map_leakage,
     "map-contraction": map_contraction,
@@ -71,6 +85,9 @@ MAPS: dict[str, ModuleType] = {
     "map-timesteps": map_timesteps,
     "map-u-shape": map_u_shape,
 }
+
+
+GROUPS = {"all": [*FIGURES, *IMAGES], "images": list(IMAGES), "maps": list(MAPS)}
 
 
 def question(module: ModuleType) -> str:
@@ -89,6 +106,11 @@ Figures:
 \b
 {listed(FIGURES)}
 
+Figures of the image loops, from the records that are kept of them:
+
+\b
+{listed(IMAGES)}
+
 Maps, from the tables of sweeps:
 
 \b
@@ -98,13 +120,15 @@ Examples:
 
 \b
   python -m figures confidence-bound              theory alone: needs no records
-  python -m figures all                           every figure, into out/figures/
-  python -m figures ole kept --size smoke         two of them, from the smoke records
+  python -m figures all                           every figure but the maps, into out/figures/
+  python -m figures kept samples --size smoke     two of them, from the smoke records
+  python -m figures images                        those of the image loops
   python -m figures maps                          every map of the analytic worlds
 
-Records are those of `make evidence` (or `make evidence SIZE=smoke`) or of `python -m sims PRESET --seed S`; tables
-those of `make maps` (or `make maps SIZE=smoke`) or of `python -m sims sweep NAME`. Only finished runs and tables of
-today's source, settings and package versions are drawn; others are put aside and named.
+Kept records lie in paper_checks/records/; `all` and `images` pass over a figure whose record has not been made, and say
+so. Other records are those of `make evidence` (or `make evidence SIZE=smoke`) or of `python -m sims PRESET --seed S`;
+tables those of `make maps` (or `make maps SIZE=smoke`) or of `python -m sims sweep NAME`. Only finished runs and tables
+of today's source, settings and package versions are drawn; others are put aside and named.
 """
 
 
@@ -131,9 +155,22 @@ def draw(name: str, shelf: Shelf, out: Path) -> str:
     worlds = shelf.worlds(FIGURES[name].WORLDS)
     with rc_context(RC):
         save(FIGURES[name].draw(worlds), out / f"{name}.png", few=not worlds)
-    sources = ", ".join(f"{w.runs[0].folder.settings['preset']['name']} x {w.n}" for w in worlds.values())
-    stale = " (stale)" if any(w.stale for w in worlds.values()) else ""
-    return f"{out / f'{name}.png'}  from {sources or 'theory'}{stale}"
+    sources = [f"{w.settings['preset']['name']} x {w.n}" for w in worlds.values()]
+    return said(name, out, sources or ["theory"], any(w.stale for w in worlds.values()))
+
+
+def draw_images(name: str, shelf: RecordShelf, out: Path) -> str:
+    """Draw one figure of the image loops into `out`/NAME.png; says what it was drawn from."""
+    module = IMAGES[name]
+    found: dict[str, World] | dict[str, Readings]
+    if hasattr(module, "READINGS"):
+        found = shelf.readings(module.READINGS)
+    else:
+        found = shelf.worlds(module.WORLDS, getattr(module, "ALSO", ()))
+    with rc_context(RC):
+        save(module.draw(found), out / f"{name}.png", few=True)
+    sources = [f"{own} x {record.n}" for own, record in found.items()]
+    return said(name, out, sources, any(record.stale for record in found.values()))
 
 
 def draw_map(name: str, shelf: TableShelf, out: Path) -> str:
@@ -141,24 +178,27 @@ def draw_map(name: str, shelf: TableShelf, out: Path) -> str:
     tables = shelf.tables(MAPS[name].SWEEPS)
     with rc_context(RC):
         save(MAPS[name].draw(tables), out / f"{name}.png", few=True)
-    sources = ", ".join(f"{t.name}{'-smoke' * t.smoke} x {t.n}" for t in tables.values())
-    stale = " (stale)" if any(t.stale for t in tables.values()) else ""
-    return f"{out / f'{name}.png'}  from {sources}{stale}"
+    sources = [f"{t.name}{'-smoke' * t.smoke} x {t.n}" for t in tables.values()]
+    return said(name, out, sources, any(t.stale for t in tables.values()))
+
+
+def said(name: str, out: Path, sources: list[str], stale: bool) -> str:
+    """Where a figure lies, and what it was drawn from."""
+    return f"{out / f'{name}.png'}  from {', '.join(sources)}{' (stale)' if stale else ''}"
 
 
 def chosen(names: tuple[str, ...]) -> list[str]:
-    """Every name once; `all` and `maps` spelled out."""
-    groups = {"all": list(FIGURES), "maps": list(MAPS)}
-    return list(dict.fromkeys(one for name in names for one in groups.get(name, [name])))
+    """Every name once; `all`, `images` and `maps` spelled out."""
+    return list(dict.fromkeys(one for name in names for one in GROUPS.get(name, [name])))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG, no_args_is_help=True)
 @click.argument(
     "names",
-    metavar="NAME...|all|maps",
+    metavar="NAME...|all|images|maps",
     nargs=-1,
     required=True,
-    type=click.Choice([*FIGURES, *MAPS, "all", "maps"]),
+    type=click.Choice([*FIGURES, *IMAGES, *MAPS, *GROUPS]),
 )
 @click.option(
     "--runs",
@@ -166,6 +206,13 @@ def chosen(names: tuple[str, ...]) -> list[str]:
     show_default=True,
     type=click.Path(path_type=Path),
     help="Where run folders lie.",
+)
+@click.option(
+    "--records",
+    default="paper_checks/records",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where kept records of the image loops lie.",
 )
 @click.option(
     "--out",
@@ -190,23 +237,35 @@ def chosen(names: tuple[str, ...]) -> list[str]:
     help="Also take records of another source or package version; the title says so.",
 )
 def main(
-    names: tuple[str, ...], runs: Path, out: Path, size: str, seed: int | None, any_source: bool
+    names: tuple[str, ...],
+    runs: Path,
+    records: Path,
+    out: Path,
+    size: str,
+    seed: int | None,
+    any_source: bool,
 ) -> None:
     """Draw figures from records and theory; nothing is trained or simulated.
 
-    NAME is a figure below; `all` draws every one but the maps, `maps` every map; both fail at the end if one of them
-    lacked its records.
+    NAME is a figure below; `all` draws every one but the maps, `images` those of the image loops, `maps` every map.
+    They fail at the end if one of them lacked its runs or tables; a figure of the image loops whose record has not been
+    made is passed over, unless it is asked for by name.
     """
     shelf, tables = Shelf(runs, size, seed, any_source), TableShelf(runs, size, any_source)
+    kept = RecordShelf(records)
     failed = 0
     for name in chosen(names):
         try:
-            drawn = draw(name, shelf, out) if name in FIGURES else draw_map(name, tables, out)
+            if name in IMAGES:
+                drawn = draw_images(name, kept, out)
+            else:
+                drawn = draw(name, shelf, out) if name in FIGURES else draw_map(name, tables, out)
             click.echo(f"{name}: {drawn}")
         except (ValueError, KeyError) as error:
-            failed += 1
+            passed = isinstance(error, MissingRecords) and name in IMAGES and name not in names
+            failed += not passed
             why = f"the records have no {error}" if isinstance(error, KeyError) else error
-            click.echo(f"{name}: not drawn: {why}", err=True)
+            click.echo(f"{name}: {'passed over' if passed else 'not drawn'}: {why}", err=True)
     for line in shelf.put_aside() if not failed else ():
         click.echo(f"put aside: {line}", err=True)
     sys.exit(1 if failed else 0)

@@ -3,7 +3,18 @@
 from matplotlib.figure import Figure
 
 from figures.records import World
-from figures.style import FRONT, WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new, seeds_of, stretched
+from figures.style import (
+    FRONT,
+    WORLD_NAMES,
+    bars,
+    finish,
+    fit_y,
+    floor_line,
+    generations,
+    new,
+    seeds_of,
+    stretched,
+)
 
 __all__ = ["WORLDS", "draw"]
 

@@ -5,11 +5,12 @@ from matplotlib.figure import Figure
 
 from figures.records import World, ole_at
 from figures.style import WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new, seeds_of
+from sims.presets import BEST
 
 __all__ = ["WORLDS", "draw"]
 
 WORLDS = ("digits-weak", "digits-strong")
-POLICIES = ("REAL", "SYN", "ACU-LSF")
+POLICIES = ("REAL", "SYN", "ACUR", "ACU-LSF", BEST)
 KINDS = {"raw": "OLE / OLE of real data", "normalised": "OLEn / OLEn of real data"}
 
 

@@ -49,8 +49,8 @@ def draw(worlds: dict[str, World]) -> Figure:
     return finish(
         figure,
         "OLE of real data against the timestep",
-        f"Held-out real digits, {n} a class, through generation 0's bottleneck with the null label; one generation-0 "
-        "model a seed (thin lines). " + seeds_of(worlds.values()),
+        f"Held-out real digits, {n} a class, through generation 0's bottleneck with the null label. Thin lines: seeds. "
+        + seeds_of(worlds.values()),
         worlds.values(),
         handles,
     )

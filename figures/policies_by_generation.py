@@ -1,19 +1,21 @@
-"""When do the policies part? Distance, precision, recall and label accuracy by generation."""
+"""When do the policies part, and do they go on? Distance, recall, variance and label accuracy to generation 15."""
 
 from matplotlib.figure import Figure
 
-from figures.policies import LOG, METRICS, UNIT, WORLDS, caption
+from figures.policies import LOG, METRICS, UNIT, caption
 from figures.records import World
-from figures.style import FRONT, WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new
+from figures.style import FRONT, WORLD_NAMES, bars, finish, fit_y, floor_line, generations, name_ends, new
 
-__all__ = ["WORLDS", "draw"]
+__all__ = ["WORLDS", "ALSO", "draw"]
 
-SHOWN = ("frechet", "precision", "recall", "accuracy")
+WORLDS = ("digits-weak-long", "digits-strong-long")
+ALSO = ("fashion-mnist",)
+SHOWN = ("frechet", "recall", "variance_ratio", "accuracy")
 
 
 def draw(worlds: dict[str, World]) -> Figure:
     """A row a regime, a column a metric, a line a policy."""
-    figure, axes = new(2, len(SHOWN), 12, 6.2)
+    figure, axes = new(len(worlds), len(SHOWN), 12.5, 0.9 + 2.75 * len(worlds))
     handles = []
     for row, world in zip(axes, worlds.values(), strict=True):
         policies = [p for p in FRONT if p in world.policies]
@@ -26,11 +28,13 @@ def draw(worlds: dict[str, World]) -> Figure:
             fit_y(ax, [*parts.values(), floor], log, *(() if log else UNIT))
             generations(ax, world.last)
             ax.set_title(METRICS[metric])
-        row[0].set_ylabel(WORLD_NAMES[world.name])
+        name_ends(ax, {p: float(values[:, -1].mean()) for p, values in parts.items()})
+        row[0].set_ylabel(WORLD_NAMES[world.name], weight="bold")
     return finish(
         figure,
         "Policies by generation",
-        caption(worlds).replace(" Ticks: single seeds.", ""),
+        f"{caption(worlds)} Variance within classes, over that of real data, log axis. Names stand at the ends of the "
+        "lines on the right.",
         worlds.values(),
         handles,
     )

@@ -66,6 +66,12 @@ class World:
         return len(self.runs)
 
     @property
+    def models(self) -> int | None:
+        """How many generation-0 models the seeds share; None if each has its own."""
+        models: int | None = self.settings["preset"].get("models")
+        return models
+
+    @property
     def last(self) -> int:
         """K, the last generation."""
         return int(self.settings["preset"]["generations"])

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from scipy import stats
+from scipy.optimize import isotonic_regression
 
 from figures.records import World
 
@@ -33,10 +34,12 @@ __all__ = [
     "bars",
     "floor_line",
     "generations",
+    "name_ends",
     "fit_y",
     "stretched",
     "plain_logarithms",
     "seeds_of",
+    "seeds_on",
 ]
 
 RC: Any = {
@@ -75,6 +78,16 @@ class Marked(Protocol):
     @property
     def stale(self) -> bool:
         """Not of today's source."""
+
+
+class Seeded(Protocol):
+    """What an interval is over: `n` seeds, on so many generation-0 `models` if they share some."""
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def models(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -156,7 +169,7 @@ def finish(
         caption = f"Smoke records: cut short, a few seeds, they decide nothing. {caption}"
     if any(w.stale for w in worlds):
         title += " — stale"
-        caption = f"Stale records: made by another source than today's. {caption}"
+        caption = f"Stale records: made by another source, or with other settings, than today's. {caption}"
     colour = "#a00000" if any(w.smoke or w.stale for w in worlds) else "black"
     width, height = (float(a) for a in figure.get_size_inches())
     lines = textwrap.wrap(caption, int(width * 15.5))
@@ -186,10 +199,16 @@ def finish(
 def seeds_of(worlds: Iterable[World]) -> str:
     """The part of a caption that says what an interval stands on."""
     worlds = list(worlds)
-    n = ", ".join(f"{w.n} ({WORLD_NAMES[w.name]})" if len(worlds) > 1 else str(w.n) for w in worlds)
-    shared = {models for w in worlds if (models := w.settings["preset"].get("models"))}
-    said = f" (strong: on {min(shared)} generation-0 models, and conditional on them)" if shared else ""
-    return f"Mean and 95% t-interval over seeds, n = {n}{said}."
+    n = ", ".join(
+        f"{seeds_on(w)} ({WORLD_NAMES[w.name]})" if len(worlds) > 1 else seeds_on(w) for w in worlds
+    )
+    return f"Mean and 95% t-interval over seeds, n = {n}."
+
+
+def seeds_on(world: Seeded) -> str:
+    """How many seeds, and on how many generation-0 models if they share some."""
+    models = world.models
+    return f"{world.n} on {models} generation-0 models, conditional on them" if models else str(world.n)
 
 
 def bars(
@@ -271,11 +290,33 @@ def stretched(axes: Axes) -> None:
     axes.set_ylim(low, high)
 
 
+def name_ends(axes: Axes, ends: dict[str, float], gap: float = 0.062) -> None:
+    """The name of each policy right of the axes at the height `ends` of its line, pushed apart to `gap` of the axes.
+
+    Limits and scale must have been set.
+    """
+    data = axes.transData + axes.transAxes.inverted()
+    wanted = {p: float(data.transform((1.0, y))[1]) for p, y in ends.items()}
+    order = sorted(wanted, key=lambda p: wanted[p])
+    heights = pushed_apart([wanted[p] for p in order], gap)
+    for p, height in zip(order, heights, strict=True):
+        text: dict[str, Any] = {"color": LOOKS[p].colour, "fontsize": 8, "va": "center", "clip_on": False}
+        axes.text(1.02, height, p, transform=axes.transAxes, **text)
+
+
+def pushed_apart(heights: Sequence[float], gap: float) -> np.ndarray:
+    """Sorted heights in [0, 1], moved as little as is needed (least squares) to stand `gap` apart there."""
+    steps = gap * np.arange(len(heights))
+    free = isotonic_regression(np.asarray(heights) - steps).x
+    return np.clip(free, 0, max(1 - steps[-1], 0)) + steps
+
+
 def plain_logarithms(axes: Axes, which: str = "y") -> None:
     """Ticks 1, 2, 5, 10 ... written as they are spoken; minor ticks unlabelled."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     low, high = sorted(axis.get_view_interval())
-    wide = high / low > 300
-    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    ratio = high / low
+    subs = (1.0,) if ratio > 300 else (1.0, 2.0, 5.0) if ratio > 6 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axis.set_minor_formatter(NullFormatter())
