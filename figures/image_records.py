@@ -75,7 +75,14 @@ class RecordShelf:
         """
         self.require(names, "images", CURE)
         there = [name for name in also if (self.root / f"images-{name}.jsonl").exists()]
-        return {name: world_of(KeptRecord(name, *read_lines(name, self.root))) for name in (*names, *there)}
+        return {name: self.world(name) for name in (*names, *there)}
+
+    def world(self, name: str) -> World:
+        """One record as the runs of a world."""
+        record = KeptRecord(name, *read_lines(name, self.root))
+        runs = tuple(Run(seed, *record.read(seed)) for seed in record.header["seeds"])
+        sheet = self.root / f"images-{name}.png"
+        return World(name, runs, record.header, stale=record.stale, sheet=sheet)
 
     def readings(self, names: Sequence[str]) -> dict[str, Readings]:
         """The record of theory of every preset named. Raises as `worlds` does."""
@@ -86,12 +93,6 @@ class RecordShelf:
         files = [f"{kind}-{name}.jsonl" for name in names]
         if lacking := [file for file in files if not (self.root / file).exists()]:
             raise MissingRecords(f"{self.root} has no {', '.join(lacking)}: {cure}")
-
-
-def world_of(record: KeptRecord) -> World:
-    """A record as the runs of a world."""
-    runs = tuple(Run(seed, *record.read(seed)) for seed in record.header["seeds"])
-    return World(record.name, runs, record.header, stale=record.stale)
 
 
 def read_theory(name: str, file: Path) -> Readings:

@@ -46,13 +46,15 @@ class Run:
 @dataclass(frozen=True)
 class World:
     """The runs that stand for one world: seeds of one preset, of one source. `stale`: not of today's source, or (of a
-    kept record) settings. `settings`: what all runs share, with the preset's row under "preset"."""
+    kept record) settings. `settings`: what all runs share, with the preset's row under "preset". `sheet`: the contact sheet beside a
+    kept record."""
 
     name: str
     runs: tuple[Run, ...]
     settings: dict[str, Any]
     smoke: bool = False
     stale: bool = False
+    sheet: Path | None = None
 
     @property
     def policies(self) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def generation_zero(built: Built, seed: int, file: Path) -> Sampler:
     from its own file, where the generator can.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_suffix(".lock")):
+    with FileLock(file.parent.with_name(f".{file.stem}.lock")):
         if file.exists():
             return built.generator.restore(load_arrays(file))
         keep = {"keep": file.with_suffix(".training")} if hasattr(built.generator, "resumable") else {}

@@ -158,8 +158,11 @@ STUDY = (WEAK, STRONG, long(WEAK), long(STRONG), *LENGTHS, FASHION)
 def smoke(row: Preset) -> Preset:
     """The same experiment in seconds: hardly trained, two generations, two seeds. It decides nothing."""
     if isinstance(row.world, Images):
-        world = replace(digits((16, 32), steps=max(30, row.world.generator.steps // 16)), ole_per_class=20)
-        row = replace(row, world=world, budget=200, generations=2, models=None)
+        steps = max(30, row.world.generator.steps // 16)
+        world = replace(
+            digits((16, 32), steps, sampling_steps=5), ole_timesteps=(10, 200, 900), ole_per_class=10
+        )
+        row = replace(row, world=world, budget=100, generations=2, models=None)
     return replace(row, name=f"{row.name}-smoke", seeds=row.seeds[:2])
 
 

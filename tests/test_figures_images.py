@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from figures import ablation, composition, image_theory, policies, style, training_length
 from figures.__main__ import FIGURES, IMAGES, main
@@ -103,9 +104,16 @@ def write(folder: Path, name: str, **header: Any) -> Path:
     }
     head = json.loads(json.dumps(head | header))
     head["digest"] = key_of({"header": head, "lines": table.lines})
+    sheet_of(name).save(folder / f"images-{name}.png")
     file = folder / f"images-{name}.jsonl"
     file.write_text("\n".join(map(json.dumps, (head, *table.lines))) + "\n")
     return file
+
+
+def sheet_of(name: str) -> Image.Image:
+    """A contact sheet: noise, as wide as real ones."""
+    noise = np.random.default_rng(len(name)).integers(0, 255, (20, 400), dtype=np.uint8)
+    return Image.fromarray(noise).convert("P")
 
 
 def predicted(law: str, measure: str, policy: str | None, k: int, seed: int) -> list[float]:
@@ -253,6 +261,25 @@ def test_confidence_draws_the_mean_log_odds(records: Path) -> None:
             lines(ax, "held-out real data")[0][0],
             np.mean([3 - value(name, None, 9, s) for s in preset(name).seeds]),
         )
+
+
+def test_samples_shows_the_sheets_pixel_by_pixel(records: Path, tmp_path: Path) -> None:
+    found, figure = drawn("image-samples", records)
+    assert len(figure.images) == 3
+    for shown, name in zip(figure.images, found, strict=True):
+        sheet = np.asarray(sheet_of(name).convert("RGB"))
+        assert np.array_equal(np.asarray(shown.get_array())[::4, ::4], sheet)  # four times as large
+    place = round(style.RC["figure.dpi"] * 0.08)
+    result = command("image-samples", "--records", records, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "image-samples.png") as picture:
+        drawn_row = np.asarray(picture.convert("L"))[:, place : place + 1600 : 4]
+    row = np.asarray(sheet_of("fashion-mnist").convert("L"))[7].astype(int)
+    assert (np.abs(drawn_row.astype(int) - row).max(axis=1) <= 8).sum() == 4  # to 256 colours
+    (records / "images-fashion-mnist.png").unlink()
+    with pytest.raises(ValueError, match="is missing beside its record"):
+        drawn("image-samples", records)
+    sheet_of("fashion-mnist").save(records / "images-fashion-mnist.png")
 
 
 def test_composition_draws_what_is_trained_on(records: Path) -> None:

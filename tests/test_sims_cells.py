@@ -198,7 +198,7 @@ def test_retrained_probe_is_that_of_the_pool(seed: int) -> None:
     lab = Lab(Cell(LOW, "SYN", seed, n=200))
     wrong = Pool(lab.real.x, 1 - lab.real.y, 0)
     right = lab.retrained(lab.real, lab.real)["retrained_log_odds"]
-    own = lab.probe_filter(cells.Top()).fit(lab.real.x, lab.real.y)
+    own = lab.kit.probe_filter(cells.Top()).fit(lab.real.x, lab.real.y)
     assert close(right, log_odds(own.score_samples(lab.real.x, lab.real.y)).mean())
     assert right > 1
     assert lab.retrained(wrong, lab.real)["retrained_log_odds"] < -1
