@@ -82,9 +82,9 @@ def draw(worlds: dict[str, World]) -> Figure:
     for row, world in zip(axes, worlds.values(), strict=True):
         for ax, way in zip(row, ways, strict=True):
             panel(ax, world, way)
-    for ax, way in zip(axes[0], ways, strict=True):
-        ax.set_title(ways[way], fontsize=9)
-        row[0].set_ylabel(WORLD_NAMES[world.name], weight="bold")
+        row[0].set_ylabel(WORLD_NAMES[world.name].replace(", ", ",\n"), weight="bold")
+    for ax, title in zip(axes[0], ways.values(), strict=True):
+        ax.set_title(title, fontsize=9)
     last = next(iter(worlds.values())).last
     return finish(
         figure,

@@ -128,7 +128,7 @@ def draw(worlds: dict[str, World]) -> Figure:
         for ax, metric in zip(row, SHOWN, strict=True):
             panel(ax, world, metric)
             ax.tick_params(axis="x", labelsize=8)
-            ax.set_title(METRICS[metric])
+            ax.set_title(headed(world, metric))
         row[0].set_ylabel(WORLD_NAMES[world.name], fontsize=10, weight="bold")
     return finish(
         figure,
@@ -137,6 +137,12 @@ def draw(worlds: dict[str, World]) -> Figure:
         "axis; those of log axes are of logarithms. Verdicts stand on differences paired by seed.",
         worlds.values(),
     )
+
+
+def headed(world: World, metric: str) -> str:
+    """The name of a metric, of a distance with the feature space."""
+    space = f"\nin {world.settings['notes']['feature_space']}" if metric == "frechet" else ""
+    return METRICS[metric] + space
 
 
 def last_of(worlds: dict[str, World]) -> str:
@@ -154,7 +160,7 @@ def spaces(worlds: dict[str, World]) -> str:
     return "; ".join(dict.fromkeys(said))
 
 
-def caption(worlds: dict[str, World]) -> str:
+def caption(worlds: dict[str, World], beside: str = "recall and coverage") -> str:
     """What was measured, on how many samples, in which feature space."""
     budgets = " or ".join(str(n) for n in sorted({w.settings["preset"]["budget"] for w in worlds.values()}))
     alone = (
@@ -163,7 +169,7 @@ def caption(worlds: dict[str, World]) -> str:
         else " All on"
     )
     return (
-        f"Fréchet distance (squared units of the feature space, log axis), recall and coverage: {spaces(worlds)}; "
+        f"Fréchet distance (squared units of the feature space, log axis), {beside}: {spaces(worlds)}; "
         f"label accuracy by another classifier. Dashed grey: real data against real data.{alone} N = {budgets} a "
         f"generation. {seeds_of(worlds.values())}"
     )

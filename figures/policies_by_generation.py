@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from figures.policies import LOG, METRICS, UNIT, caption
+from figures.policies import LOG, UNIT, caption, headed
 from figures.records import World
 from figures.style import FRONT, WORLD_NAMES, bars, finish, fit_y, floor_line, generations, name_ends, new
 
@@ -15,7 +15,7 @@ SHOWN = ("frechet", "recall", "variance_ratio", "accuracy")
 
 def draw(worlds: dict[str, World]) -> Figure:
     """A row a regime, a column a metric, a line a policy."""
-    figure, axes = new(len(worlds), len(SHOWN), 12.5, 0.9 + 2.75 * len(worlds))
+    figure, axes = new(len(worlds), len(SHOWN), 12.5, 0.9 + 2.85 * len(worlds))
     handles = []
     for row, world in zip(axes, worlds.values(), strict=True):
         policies = [p for p in FRONT if p in world.policies]
@@ -27,14 +27,14 @@ def draw(worlds: dict[str, World]) -> Figure:
             handles.append(floor_line(ax, floor, "real against real data", log))
             fit_y(ax, [*parts.values(), floor], log, *(() if log else UNIT))
             generations(ax, world.last)
-            ax.set_title(METRICS[metric])
+            ax.set_title(headed(world, metric))
         name_ends(ax, {p: float(values[:, -1].mean()) for p, values in parts.items()})
         row[0].set_ylabel(WORLD_NAMES[world.name], weight="bold")
     return finish(
         figure,
         "Policies by generation",
-        f"{caption(worlds)} Variance within classes, over that of real data, log axis. Names stand at the ends of the "
-        "lines on the right.",
+        f"{caption(worlds, 'recall')} Variance within classes, over that of real data, log axis. Names stand at the "
+        "ends of the lines on the right.",
         worlds.values(),
         handles,
     )

@@ -45,9 +45,11 @@ class Run:
 
 @dataclass(frozen=True)
 class World:
-    """The runs that stand for one world: seeds of one preset, of one source. `stale`: not of today's source, or (of a
-    kept record) settings. `settings`: what all runs share, with the preset's row under "preset". `sheet`: the contact sheet beside a
-    kept record."""
+    """The runs that stand for one world: seeds of one preset, of one source.
+
+    `settings`: what all runs share, with the preset's row under "preset". `stale`: not of today's source, or (of a kept
+    record) settings. `sheet`: the contact sheet beside a kept record.
+    """
 
     name: str
     runs: tuple[Run, ...]
