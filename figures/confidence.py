@@ -23,7 +23,7 @@ WORLDS = ("gaussian", "low-rank", "digits-weak", "digits-strong")
 
 def draw(worlds: dict[str, World]) -> Figure:
     """Mean log-odds of the own label by generation, a panel a world, a line a policy."""
-    figure, axes = new(2, 2, 8.2, 6.4)
+    figure, axes = new(2, 2, 8.2, 6.9)
     handles = []
     for ax, world in zip(axes.flat, worlds.values(), strict=True):
         real = world.floor(lambda m: m["log_odds"])

@@ -7,9 +7,10 @@ from figures.records import World, ole_at
 from figures.style import WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new, seeds_of
 from sims.presets import BEST
 
-__all__ = ["WORLDS", "draw"]
+__all__ = ["WORLDS", "ALSO", "draw"]
 
 WORLDS = ("digits-weak", "digits-strong")
+ALSO = ("fashion-mnist",)
 POLICIES = ("REAL", "SYN", "ACUR", "ACU-LSF", BEST)
 KINDS = {"raw": "OLE / OLE of real data", "normalised": "OLEn / OLEn of real data"}
 
@@ -23,10 +24,19 @@ def shown(timesteps: list[int]) -> list[int]:
     return sorted({timesteps[0], middle, later, timesteps[-1]})
 
 
+def per_class(worlds: dict[str, World]) -> str:
+    """How many samples of a class OLE is read from."""
+    return " or ".join(
+        str(n) for n in sorted({w.settings["preset"]["world"]["ole_per_class"] for w in worlds.values()})
+    )
+
+
 def draw(worlds: dict[str, World]) -> Figure:
     """OLE over that of held-out real data by generation: rows regime x {raw, normalised}, a column a timestep."""
     steps = shown(next(iter(worlds.values())).settings["preset"]["world"]["ole_timesteps"])
-    figure, axes = new(4, len(steps), 2.35 * len(steps), 9.6, sharex=True, sharey="row")
+    figure, axes = new(
+        2 * len(worlds), len(steps), 2.35 * len(steps), 0.9 + 2.2 * 2 * len(worlds), sharey="row"
+    )
     handles = []
     for ax, t in zip(axes[0], steps, strict=True):
         ax.set_title(f"t = {t}")
@@ -45,7 +55,7 @@ def draw(worlds: dict[str, World]) -> Figure:
             ax.label_outer()
         fit_y(row[0], [*drawn, np.ones(world.n)])
         row[0].set_ylabel(f"{WORLD_NAMES[world.name]}\n{KINDS[kind]}")
-    n = next(iter(worlds.values())).settings["preset"]["world"]["ole_per_class"]
+    n = per_class(worlds)
     return finish(
         figure,
         "OLE by generation and timestep",

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from figures.ole import per_class
 from figures.records import World, ole_at
 from figures.style import WORLD_NAMES, finish, fit_y, interval, new, seeds_of
 
-__all__ = ["WORLDS", "draw"]
+__all__ = ["WORLDS", "ALSO", "draw"]
 
 WORLDS = ("digits-weak", "digits-strong")
+ALSO = ("fashion-mnist",)
 INPUTS = {"clean": ("#56B4E9", "o", "clean input"), "noised": ("#332288", "s", "input noised to level t")}
 COLUMNS = [(kind, latent) for kind in ("raw", "normalised") for latent in ("flattened", "pooled")]
 NAMES = {"raw": "OLE", "normalised": "OLEn", "flattened": "flattened", "pooled": "mean-pooled"}
@@ -23,7 +25,7 @@ def read(world: World, **at: Any) -> np.ndarray:
 
 def draw(worlds: dict[str, World]) -> Figure:
     """OLE of held-out real data against timestep: a row a regime, columns {raw, normalised} x {flattened, pooled}."""
-    figure, axes = new(2, 4, 10.4, 5.6, sharex=True)
+    figure, axes = new(len(worlds), 4, 10.4, 0.9 + 2.35 * len(worlds), sharex=True)
     handles = []
     for ax in axes[-1]:
         ax.set_xlabel("timestep t")
@@ -45,12 +47,11 @@ def draw(worlds: dict[str, World]) -> Figure:
             ax.set_xticks([0, 250, 500, 750, 1000])
         row[0].set_ylabel(f"{WORLD_NAMES[world.name]}\nOLE (units of the latents)")
         row[2].set_ylabel("OLEn (no unit)")
-    n = next(iter(worlds.values())).settings["preset"]["world"]["ole_per_class"]
     return finish(
         figure,
         "OLE of real data against the timestep",
-        f"Held-out real digits, {n} a class, through generation 0's bottleneck with the null label. Thin lines: seeds. "
-        + seeds_of(worlds.values()),
+        f"Held-out real images, {per_class(worlds)} a class, through generation 0's bottleneck with the null label. "
+        f"Thin lines: seeds. {seeds_of(worlds.values())}",
         worlds.values(),
         handles,
     )
