@@ -35,7 +35,7 @@ def arranged(folder: RunFolder, real: Pool, last: int, samples: int, classes: in
     """Blocks with their names: real data at the left of the first row."""
     policies = [p for p in POLICIES if p in folder.policies()]
     generations = sorted({1, min(3, last), last})
-    zoom = max(1, 16 // real.x.shape[-1])
+    zoom = max(1, 28 // real.x.shape[-1])
 
     def drawn(pool: Pool) -> np.ndarray:
         return np.kron(block(pool, samples, real.classes[:classes]), np.ones((zoom, zoom, 1), dtype=np.uint8))

@@ -53,11 +53,11 @@ def test_one_step_of_training_and_of_sampling(name: str, rng: np.random.Generato
 
 
 def write_images(folder: Path, classes: int, size: int, mode: str, rng: np.random.Generator) -> None:
-    """Sixteen images of noise a class."""
+    """Twenty-four images of noise a class."""
     shape = (size, size) if mode == "L" else (size, size, 3)
     for c in range(classes):
         (folder / str(c)).mkdir(parents=True)
-        for i in range(16):
+        for i in range(24):
             Image.fromarray(rng.integers(256, size=shape, dtype=np.uint8)).save(folder / str(c) / f"{i}.png")
 
 
@@ -78,6 +78,7 @@ def test_a_generation_of_every_preset_starts_at_the_first_try(
         folder=str(tmp_path / "images"),
         ole_timesteps=(200,),
         ole_per_class=1,
+        spaces=(),
         slow_spaces=(),
     )
     small = replace(row, world=world, budget=2, evaluated=8, generations=1)
