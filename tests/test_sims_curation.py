@@ -111,7 +111,9 @@ def kit(pools: list[Pool], rng: np.random.Generator) -> Kit:
     """Filters see a latent that does not know the sample's number; the trusted data are in no pool."""
     trusted = history(rng)[0]
     paper = LatentSpaceFilter(last_coordinate, random_state=0).fit(pools[0].x, pools[0].y)
-    return Kit(paper, pools[0], trusted, last_coordinate, last_coordinate, None, {"pixels": lambda: last_coordinate})
+    return Kit(
+        paper, pools[0], trusted, last_coordinate, last_coordinate, None, {"pixels": lambda: last_coordinate}
+    )
 
 
 SOURCES = {

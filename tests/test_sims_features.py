@@ -160,7 +160,9 @@ def scripted(path: Path, features: int) -> Path:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_inception_sees_eight_bit_images(tmp_path: Path) -> None:
     features = InceptionFeatures(scripted(tmp_path / "net.pt", 2048))
-    x = np.array([-1.0, 1.0, 0.105], dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 8, 8), np.float32)
+    x = np.array([-1.0, 1.0, 0.105], dtype=np.float32)[:, None, None, None] * np.ones(
+        (1, 1, 8, 8), np.float32
+    )
     h = features(x)
     assert h.shape == (3, 2048)
     assert h[:, 0].tolist() == [0.0, 255.0, 141.0]  # 127.5 * 1.105 = 140.9
