@@ -12,7 +12,6 @@ Geometry: at the filter's timestep. Retention: generations 0, 5, 10, ... and the
 """
 
 import json
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,9 +27,9 @@ from paper_checks.contact_sheet import sheet
 from paper_checks.measures import Run
 from sims.kept_records import CURE, Column, KeptRecord, identity, read_lines, settings_of
 from sims.presets import STUDY, Preset, preset
-from sims.record import RunFolder, key_of, model_seed, replacing, write_text
+from sims.record import RunFolder, device_name, key_of, model_seed, replacing, write_text
 
-__all__ = ["RECORDS", "CURVES", "ImageRecord", "device", "keep", "kept", "load", "made", "report_folders"]
+__all__ = ["RECORDS", "CURVES", "ImageRecord", "keep", "kept", "load", "made", "report_folders"]
 
 RECORDS = Path(__file__).parent / "records"
 CURVES = ("REAL", "SYN", "ACUR", "ACU-LSF", "ACU-SHRUNK")
@@ -40,17 +39,6 @@ BESIDE = ("frechet", "kernel", "recall")
 """What is kept of feature spaces beside the project's own."""
 PARTS = ("trained_on", "cost", "choices")
 DIGITS = 5
-
-
-def device() -> str:
-    """What computes here: a GPU's name, or the processor's."""
-    import torch
-
-    if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
-    return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
 
 
 class ImageRecord(KeptRecord):
@@ -168,7 +156,7 @@ def keep(
     header = {
         "name": row.name,
         "date": date.today().isoformat(),
-        "device": first["notes"].get("device", device()),
+        "device": first["notes"].get("device", device_name()),
         **{k: first[k] for k in ("versions", "source", "data")},
         **identity(row),
         "notes": {k: v for k, v in first["notes"].items() if k != "ids"},

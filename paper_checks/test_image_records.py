@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paper_checks.image_records import ImageRecord, device, made, table_of
+from paper_checks.image_records import ImageRecord, made, table_of
 from paper_checks.measures import Run
 from paper_checks.register import DIGITS, RERUN
 from sims.presets import preset
-from sims.record import RunFolder, versions
+from sims.record import RunFolder, device_name, versions
 
 SUMMARIES = ("log frechet", "precision", "recall", "accuracy", "coverage", "log variance_ratio")
 FALSE_ALARMS = 1e-6
@@ -50,7 +50,7 @@ def test_record_is_what_todays_loops_give(
 
 def same_machine(record: ImageRecord) -> bool:
     """Was the record made by this processor, with these versions?"""
-    return record.header["device"] == device() and record.header["versions"] == versions()
+    return record.header["device"] == device_name() and record.header["versions"] == versions()
 
 
 def differing(record: ImageRecord, folders: list[RunFolder]) -> list[str]:

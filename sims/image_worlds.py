@@ -16,11 +16,13 @@ from sklearn.preprocessing import FunctionTransformer
 from lsf.encoders import FlattenedPCA
 from lsf.filter import LatentSpaceFilter
 from lsf.unet import UNetEncoder
+from sims.denoising import device_of
 from sims.diffusion import Diffusion, noise_schedule
 from sims.features import ClassifierFeatures, ImageNetFeatures, Judge, space
 from sims.filters import Kit, Pooled, Remembered
 from sims.images import Split, load
 from sims.instruments import Instruments, Latents
+from sims.record import device_name
 from sims.worlds import Built
 
 __all__ = ["Images", "classifiers"]
@@ -49,8 +51,9 @@ class Images:
     def build(self, seed: int) -> Built:
         """The one split of the data set; only the models depend on the seed.
 
-        Raises ValueError, before any work, if the data or the packages of a feature space are not there.
+        Raises ValueError, before any work, if the data, the packages of a feature space or a GPU are not there.
         """
+        device = device_of(self.generator)
         split = load(self.data, self.folder)
         spaces, slow = (
             tuple(space(name, split.classifiers, of=self.data) for name in names)
@@ -69,6 +72,8 @@ class Images:
             "feature_space_accuracy": features.accuracy(split.reference),
             "judge_accuracy": judge.accuracy(split.reference),
             "ids": split.ids,
+            "device": device_name(str(device)),
+            "sampler": f"DPM-Solver++, {self.generator.sampling_steps} steps, no guidance",
         }
         return Built(split.train, split.reference, self.generator, instruments, notes)
 

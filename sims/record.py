@@ -17,10 +17,12 @@ models, which processes share, it stays: no reader sees it, and no two processes
 import hashlib
 import json
 import os
+import platform
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ __all__ = [
     "run_settings",
     "source_digest",
     "versions",
+    "device_name",
     "model_file",
     "model_seed",
     "check_ours",
@@ -99,6 +102,24 @@ def run_settings(preset: Any, seed: int, train: Pool) -> dict[str, Any]:
         "training": training_digest(type(preset.world.generator)),
     }
     return json.loads(json.dumps(settings))  # as it reads back: tuples are lists
+
+
+@cache
+def device_name(device: str = "cpu") -> str:
+    """What computes on a device: a GPU's name; or the processor's, its model and the instructions that torch takes.
+
+    The same name, versions and seeds are expected to give the same numbers.
+    """
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    found = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    name = found.get("model name") or platform.processor() or platform.machine()
+    model = "-".join(found[key] for key in ("cpu family", "model", "stepping") if key in found)
+    return ", ".join(filter(None, (name, model, torch.backends.cpu.get_cpu_capability())))
 
 
 def model_seed(settings: dict[str, Any]) -> int:

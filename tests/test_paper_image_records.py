@@ -17,7 +17,6 @@ from paper_checks.claims import CLAIMS
 from paper_checks.image_records import (
     CURE,
     RECORDS,
-    device,
     flat,
     keep,
     kept,
@@ -31,7 +30,7 @@ from paper_checks.test_image_records import differing, other_laws, readings, sam
 from paper_checks.verdicts import STALE, conjunction, evidence_from_runs, nothing
 from sims.kept_records import nested
 from sims.presets import PRESETS, Preset
-from sims.record import RunFolder, digest, run_settings
+from sims.record import RunFolder, device_name, digest, run_settings
 from tests.test_paper_measures import neutral, ole_rows, shaken
 
 NAME = "digits-weak"
@@ -114,7 +113,7 @@ def test_kept_and_read(file: Path, folders: list[RunFolder], tmp_path: Path) -> 
         assert same(run.floor, whole.floor)
         assert all(same(run.records[place], whole.records[place]) for place in run.records)
     assert not same(record.runs[0].floor, record.runs[1].floor)  # control
-    assert {record.header[k] for k in ("device", "date")} >= {device()}
+    assert {record.header[k] for k in ("device", "date")} >= {device_name()}
     assert record.header["versions"] == folders[0].settings["versions"]
     assert "ids" not in record.header["notes"]
 
@@ -307,7 +306,7 @@ def test_same_machine_is_processor_and_versions(
 ) -> None:
     record = load(NAME, tmp_path)
     assert same_machine(record)
-    monkeypatch.setattr("paper_checks.test_image_records.device", lambda: "another")
+    monkeypatch.setattr("paper_checks.test_image_records.device_name", lambda: "another")
     assert not same_machine(record)
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lsf.pool import Pool
 from sims.curation import NAMES
 from sims.instruments import class_geometry
 from sims.loop import run
 from sims.presets import EVERY, PRESETS, STRONG, STUDY, preset
-from sims.record import model_file
+from sims.record import device_name, model_file
 from theory.subspaces import frames
 
 TINY = replace(
@@ -97,6 +98,21 @@ def test_the_study_runs_what_the_issue_of_images_asks() -> None:
     assert {row.name for row in STUDY} <= set(PRESETS)
     assert STRONG.models == 3
     assert len({len(row.seeds) for row in STUDY if row.name.endswith("-long")}) == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said_before_any_work(tmp_path: Path) -> None:
+    world = replace(TINY.world, generator=replace(TINY.world.generator, device="cuda"))  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="device is 'cuda', but torch finds no GPU here"):
+        run(replace(TINY, world=world), 0, tmp_path / "a", ["SYN"])
+    assert not (tmp_path / "a").exists()
+
+
+def test_device_and_sampler_are_noted() -> None:
+    notes = preset("digits-smoke").world.build(0).notes
+    assert notes["sampler"] == "DPM-Solver++, 5 steps, no guidance"
+    assert notes["device"] == device_name()
+    assert torch.backends.cpu.get_cpu_capability() in notes["device"]
 
 
 def test_pool_of_trusted_data_is_in_no_other_part() -> None:
