@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from lsf.pool import Pool
-from sims.curation import POLICIES
 from sims.image_worlds import Images
 from sims.presets import Preset, evidence_preset
 from sims.record import RunFolder, key_of, run_settings
@@ -207,15 +206,19 @@ def outdated(folder: RunFolder, row: Preset) -> str:
     return f"made with other {' and '.join(differs)}" if differs else ""
 
 
+DRAWN = ("SYN", "ACUR", "ACU-LSF")
+"""What every figure of image runs needs."""
+
+
 def unfinished(folder: RunFolder, row: Preset) -> str:
     """Which policies lack generations ("" if none does). Of the images' policies the checks run some: those that were
-    begun must be whole, and `POLICIES` among them."""
+    begun must be whole, and `DRAWN` among them."""
     K = folder.settings["preset"]["generations"]
     have = {(r["policy"], r["generation"]) for r in folder.records()}
     begun = {p for p, _ in have}
     wanted = row.policies
     if isinstance(row.world, Images):
-        wanted = tuple(p for p in row.policies if p in begun or p in POLICIES)
+        wanted = tuple(p for p in row.policies if p in begun or p in DRAWN)
     late = [p for p in wanted if not {(None, 0), *((p, k) for k in range(1, K + 1))} <= have]
     return f"unfinished: {', '.join(late)}" if late else ""
 
