@@ -57,12 +57,13 @@ class Loop:
         return draw_made(sampler, self.built.train.classes, self.preset.budget, self.seed, generation)
 
     def measure(self, sampler: Sampler, generation: int, made: Pool) -> dict[str, Any]:
-        """Every metric of a generation, thorough at every fifth: of `made`, or of more samples drawn for it."""
+        """Every metric of a generation, thorough at every fifth and the last: of `made`, or of more samples drawn."""
         if (n := self.preset.evaluated) is not None:
             labels = equal_labels(self.built.train.classes, n)
             x = sampler.sample(labels, stream(self.seed, "evaluate", generation))
             made = Pool(x, labels, generation + 1)
-        return self.instruments.measure(made, thorough=generation % 5 == 0)
+        thorough = generation % 5 == 0 or generation == self.preset.generations
+        return self.instruments.measure(made, thorough)
 
 
 def run_path(preset: Preset, seed: int, root: Path = Path("runs")) -> Path:

@@ -53,10 +53,10 @@ def test_common_mean_looks_like_a_shared_direction_unless_centred(rng: np.random
     assert class_geometry(h, y, 1, centred=True)["cosines"] < 0.5
 
 
-def test_thorough_readings_are_those_of_every_fifth_generation(tmp_path: Path) -> None:
-    folder = run(replace(TINY, generations=5), 900, tmp_path / "a", ["SYN"])
+def test_thorough_readings_are_those_of_every_fifth_generation_and_the_last(tmp_path: Path) -> None:
+    folder = run(replace(TINY, generations=6), 900, tmp_path / "a", ["SYN"])
     found = {r["generation"]: r["metrics"] for r in folder.records()}
-    assert [k for k, m in found.items() if m["geometry"]] == [0, 5]
+    assert [k for k, m in found.items() if m["geometry"]] == [0, 5, 6]
     assert {r["input"] for r in found[5]["ole"]} == {"clean", "noised"}
     assert {r["input"] for r in found[4]["ole"]} == {"clean"}
     assert all(m.keys() == folder.floor.keys() for m in found.values())
