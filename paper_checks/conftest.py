@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--size",
         choices=("full", "smoke"),
         default="full",
-        help="smoke: the whole way in a minute, deciding nothing",
+        help="smoke: the whole way in minutes, deciding nothing",
     )
     parser.addoption(
         "--processes", type=int, default=2, help="single-threaded processes side by side (default 2)"
