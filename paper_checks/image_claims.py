@@ -6,6 +6,7 @@ Every comparison is at the last generation: the fifth, or the fifteenth where th
 
 from math import log
 
+from paper_checks.pair_models import LAWS, MEASURES
 from paper_checks.register import DIGITS, IMAGES, NOTES, OURS, RERUN, Claim, rows
 
 __all__ = ["IMAGE_CLAIMS", "CORRECTED", "SPACES"]
@@ -245,14 +246,6 @@ WHY = [
     ),
 ]
 
-MEASURES = (
-    "confidence",
-    "shortfall of confidence",
-    "raw OLE",
-    "normalised OLE",
-    "kept spread",
-    "share of real",
-)
 MODELS = {
     "two-subspace": (
         "",
@@ -277,7 +270,7 @@ THEORY = [
         worlds=DIGITS,
         cost="minutes, kept as a record",
     )
-    for law, (variant, words) in MODELS.items()
+    for law, (variant, words) in ((law, MODELS[law]) for law in LAWS)
     for measure in MEASURES
     if "own probe" not in law or "OLE" not in measure
 ]
