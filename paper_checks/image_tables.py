@@ -1,0 +1,155 @@
+"""What did the image loops find, as tables that a page can hold?
+
+Tables of policies at the last generation, by gain = log distance of ACUR less that of the policy; of the training of
+generation 0 against the gain of a filter; and of theory beside the loop. All from paper_checks/records/.
+
+`python -m paper_checks.image_tables PAGE...` writes them again into pages, between the lines `<!-- table NAME -->` and
+`<!-- end -->`: NAME is a preset, "lengths", or "theory PRESET". A test holds docs/ to what the records give.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paper_checks import image_theory
+from paper_checks.image_records import RECORDS, load
+from paper_checks.measures import Run, lead
+from paper_checks.statistics import interval
+from sims.presets import LENGTHS
+from sims.record import write_text
+
+__all__ = ["length_table", "policy_table", "theory_table", "with_tables"]
+
+PLACE = re.compile(r"(<!-- table (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+CELLS = ((None, 0), ("SYN", 5), ("ACUR", 5), ("ACU-LSF", 5), ("unseen real", 0))
+"""Columns of the table of theory: policy and generation."""
+READ = {
+    "confidence": ("two-subspace", "two-subspace, own means", "gaussian"),
+    "shortfall of confidence": ("two-subspace", "two-subspace, own means", "gaussian"),
+    "raw OLE": ("two-subspace", "gaussian"),
+    "normalised OLE": ("two-subspace", "gaussian"),
+    "kept spread": ("two-subspace", "two-subspace, own means", "gaussian"),
+    "share of real": ("two-subspace", "two-subspace, own means", "gaussian"),
+}
+"""Its rows: what is read, by which laws."""
+
+
+def number(value: float, digits: int = 2) -> str:
+    """.57, -1.41, 12.9, 201: no zero before the point, three digits at most."""
+    if abs(value) >= 10:
+        return f"{value:.0f}" if abs(value) >= 20 else f"{value:.1f}"
+    text = f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def with_interval(D: Sequence[float]) -> str:
+    """Mean and 95% t-interval over seeds."""
+    ci = interval(D)
+    return f"{number(ci.mean)} [{number(ci.low)}, {number(ci.high)}]"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as GitHub reads it."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def gains(runs: Sequence[Run], policy: str, metric: str = "log frechet") -> list[float]:
+    """D by seed at the last generation: of ACUR less that of the policy."""
+    return [lead(metric, "ACUR", policy)(run) for run in runs]
+
+
+def mean(runs: Sequence[Run], policy: str, metric: str) -> float:
+    """Over seeds, at the last generation; geometric for a logarithm."""
+    value = float(np.mean([run.value(policy, run.last, metric) for run in runs]))
+    return float(np.exp(value)) if metric.startswith("log ") else value
+
+
+def policy_table(runs: Sequence[Run]) -> str:
+    """A line a policy, the smallest gain first."""
+    policies = sorted({p for p, k in runs[0].records if p is not None})
+    rows = []
+    for policy in sorted(policies, key=lambda p: float(np.mean(gains(runs, p)))):
+        own = policy == "ACUR"
+        rows.append(
+            [
+                policy,
+                number(mean(runs, policy, "log frechet")),
+                "" if own else with_interval(gains(runs, policy)),
+                "" if own else with_interval([-d for d in gains(runs, policy, "recall")]),
+                number(mean(runs, policy, "accuracy")),
+            ]
+        )
+    return markdown(("policy", "distance", "gain over ACUR", "recall less ACUR's", "label accuracy"), rows)
+
+
+def length_table(by_steps: dict[int, Sequence[Run]]) -> str:
+    """A line a training length of generation 0: its quality, ACUR's and the gain of two filters over it."""
+    rows = [
+        [
+            str(steps),
+            number(float(np.mean([run.value("", 0, "accuracy") for run in runs]))),
+            number(float(np.exp(np.mean([run.value("", 0, "log frechet") for run in runs])))),
+            number(mean(runs, "ACUR", "log frechet")),
+            with_interval(gains(runs, "ACU-LSF")),
+            with_interval(gains(runs, "ACU-SHRUNK")),
+        ]
+        for steps, runs in sorted(by_steps.items())
+    ]
+    head = (
+        "steps",
+        "label accuracy of generation 0",
+        "its distance",
+        "ACUR's",
+        "gain of ACU-LSF",
+        "of ACU-SHRUNK",
+    )
+    return markdown(head, rows)
+
+
+def theory_table(record: image_theory.Record) -> str:
+    """predicted/seen, means over seeds and pairs of classes; empty where nothing is predicted."""
+    rows = []
+    for measure, laws in READ.items():
+        for law in laws:
+            cells = record.cells(law, measure)
+            rows.append([f"{measure}, {law}", *(both(cells[cell]) for cell in CELLS)])
+    return markdown(("", "generation 0", "SYN 5", "ACUR 5", "ACU-LSF 5", "unseen real"), rows)
+
+
+def both(readings: Sequence[Any]) -> str:
+    """predicted/seen, means over the seeds that have a prediction."""
+    said = [reading[:2] for reading in readings if reading is not None]
+    return "/".join(f"{v:.3g}" for v in np.mean(said, axis=0)) if said else ""
+
+
+def table(name: str, records: Path = RECORDS) -> str:
+    """The table of that name; ValueError if its record is missing or damaged."""
+    if name == "lengths":
+        by_name: dict[int, Any] = {row.world.generator.steps: row.name for row in LENGTHS}  # type: ignore[union-attr]
+        return length_table({steps: load(own, records).runs for steps, own in by_name.items()})
+    if name.startswith("theory "):
+        preset = name.removeprefix("theory ")
+        return theory_table(image_theory.load(preset, records))
+    return policy_table(load(name, records).runs)
+
+
+def with_tables(page: str, table: Callable[[str], str] = table) -> str:
+    """The page with every table written again; ValueError if it has none."""
+    if not PLACE.search(page):
+        raise ValueError("page has no place for a table: <!-- table NAME --> ... <!-- end -->")
+    return PLACE.sub(lambda found: found[1] + table(found["name"]) + found[3], page)
+
+
+if __name__ == "__main__":
+    if not sys.argv[1:]:
+        sys.exit("usage: python -m paper_checks.image_tables PAGE...   (as docs/images.md)")
+    for page in map(Path, sys.argv[1:]):
+        try:
+            write_text(page, with_tables(page.read_text()))
+        except (OSError, ValueError) as error:
+            sys.exit(f"{page}: {error}")
