@@ -127,11 +127,19 @@ def test_printed_table_has_every_claim_once() -> None:
         "by chance alone",
     ):
         assert word in text
-    (untested,) = [line for line in text.splitlines() if line.startswith("not tested:")]
-    assert "sims-unstable" in untested
-    assert "syn-collapses" not in untested
     assert "smoke" not in text
     assert "smoke: holds" in printed(found, smoke=True)
+
+
+def test_what_was_not_tested_is_named_if_little_and_counted_if_much() -> None:
+    def untested(found: list[Evidence]) -> str:
+        (line,) = [line for line in printed(found).splitlines() if line.startswith("not tested:")]
+        return line
+
+    all_but_two = [evidence(c.name) for c in CLAIMS[2:]]
+    assert untested(all_but_two) == f"not tested: {CLAIMS[0].name}; {CLAIMS[1].name}"
+    assert untested(all_but_two[:1]) == f"not tested: {len(CLAIMS) - 1} other claims"
+    assert untested([evidence(c.name) for c in CLAIMS]) == "not tested: none"
 
 
 def test_shared_models_few_seeds_and_stale_records_are_said() -> None:
