@@ -31,8 +31,8 @@ class Lent:
     dtype: torch.dtype
 
     def numbers(self, array: np.ndarray) -> torch.Tensor:
-        """An array of floats as an input of the model."""
-        return torch.from_numpy(array).to(self.device, self.dtype)
+        """An array of floats as an input of the model: a copy, since kernels may round by where memory begins."""
+        return torch.tensor(array, device=self.device, dtype=self.dtype)
 
     def whole(self, value: int, count: int) -> torch.Tensor:
         """(count,) times the same integer."""

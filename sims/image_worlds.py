@@ -13,9 +13,9 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from lsf.diffusion_encoder import DiffusionEncoder
 from lsf.encoders import FlattenedPCA
 from lsf.filter import LatentSpaceFilter
-from lsf.diffusion_encoder import DiffusionEncoder
 from sims.denoising import device_of
 from sims.diffusion import Diffusion, noise_schedule
 from sims.features import ClassifierFeatures, ImageNetFeatures, Judge, space

@@ -42,7 +42,7 @@ def unet(seed: int, classes: int | None = 4) -> Any:
 
 
 def conditional(seed: int, **settings: Any) -> Any:
-    """Of latents 2 x 4 x 4; reads text (tokens, 6)."""
+    """Of latents 2 x 4 x 4; reads text (tokens, 8)."""
     return _drawn(
         UNet2DConditionModel,
         seed,
@@ -53,7 +53,7 @@ def conditional(seed: int, **settings: Any) -> Any:
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         attention_head_dim=2,
-        cross_attention_dim=6,
+        cross_attention_dim=8,
         dropout=0.5,
         **SMALL,
         **settings,
