@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -21,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from lsf.encoders import as_encoder, flatten
 
-__all__ = ["KNOWN", "pack", "unpack", "fingerprint"]
+__all__ = ["KNOWN", "Parts", "pack", "unpack", "fingerprint"]
 
 KNOWN = {
     "LatentSpaceFilter": "lsf.filter",
@@ -37,7 +38,12 @@ KNOWN = {
     "Probe": "lsf.probe",
     "FlattenedPCA": "lsf.encoders",
     "EnergyFeatures": "lsf.encoders",
-    "UNetEncoder": "lsf.unet",
+    "DiffusionEncoder": "lsf.diffusion_encoder",
+    "Reading": "lsf.reading",
+    "UNet": "lsf.architectures",
+    "ConditionalUNet": "lsf.architectures",
+    "DiT": "lsf.architectures",
+    "Trial": "lsf.timestep_choice",
     "PCA": "sklearn.decomposition",
     "StandardScaler": "sklearn.preprocessing",
     "LogisticRegression": "sklearn.linear_model",
@@ -61,8 +67,16 @@ CURES: tuple[tuple[Callable[[Any], bool], str], ...] = (
 )
 
 
-def pack(value: Any, at: str, arrays: dict[str, np.ndarray]) -> Any:
-    """`value`, found at the place `at`, as JSON data; its arrays are put into `arrays` under the names of their places.
+@dataclass
+class Parts:
+    """What does not go into the tree: arrays by the names of their places, and fingerprints of models by their ids."""
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    prints: dict[int, str] = field(default_factory=dict)
+
+
+def pack(value: Any, at: str, parts: Parts) -> Any:
+    """`value`, found at the place `at`, as JSON data, and its arrays in `parts`.
 
     Raises TypeError, naming the place and the cure, for what is not packed.
     """
@@ -71,14 +85,20 @@ def pack(value: Any, at: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"float": repr(float(value))}
     if isinstance(value, np.generic):
-        return {"scalar": pack(np.asarray(value), at, arrays)}
+        return {"scalar": pack(np.asarray(value), at, parts)}
     if isinstance(value, np.ndarray):
-        return _packed_array(value, at, arrays)
+        return _packed_array(value, at, parts)
     if type(value) in (list, tuple):
-        return {type(value).__name__: [pack(part, f"{at}.{i}", arrays) for i, part in enumerate(value)]}
-    if _is_model(value):
-        return {"model": fingerprint(value), "kind": type(value).__name__}
-    return _packed_object(value, at, arrays)
+        return {type(value).__name__: [pack(part, f"{at}.{i}", parts) for i, part in enumerate(value)]}
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"dict": {key: pack(part, f"{at}.{key}", parts) for key, part in value.items()}}
+    if type(value).__module__ == "torch":
+        return _packed_torch(value, at, parts)
+    if hasattr(value, "state_dict") and hasattr(value, "parameters"):
+        if id(value) not in parts.prints:
+            parts.prints[id(value)] = fingerprint(value)
+        return {"model": parts.prints[id(value)], "kind": type(value).__name__}
+    return _packed_object(value, at, parts)
 
 
 def unpack(node: Any, arrays: Mapping[str, np.ndarray], models: Mapping[str, Any]) -> Any:
@@ -94,13 +114,18 @@ def unpack(node: Any, arrays: Mapping[str, np.ndarray], models: Mapping[str, Any
         return unpack(node["scalar"], arrays, models)[()]
     if "array" in node:
         return _unpacked_array(node, arrays)
+    if "dict" in node:
+        return {key: unpack(part, arrays, models) for key, part in node["dict"].items()}
     for kind in (list, tuple):
         if kind.__name__ in node:
             return kind(unpack(part, arrays, models) for part in node[kind.__name__])
+    if "dtype" in node or "device" in node:
+        return _unpacked_torch(node)
     if "model" in node:
         if node["model"] not in models:
             given = ", ".join(models) or "no model"
-            raise ValueError(f"model must be the {node['kind']} with weights {node['model']}, found {given}")
+            needed = f"the {node['kind']} with weights {node['model']}"
+            raise ValueError(f"model must be {needed}, or a list with it, found {given}")
         return models[node["model"]]
     return _unpacked_object(node, arrays, models)
 
@@ -116,14 +141,31 @@ def fingerprint(model: Any) -> str:
     return sha.hexdigest()
 
 
-def _is_model(value: Any) -> bool:
-    return hasattr(value, "state_dict") and hasattr(value, "parameters")
+def _packed_torch(value: Any, at: str, parts: Parts) -> dict[str, Any]:
+    """A dtype or device by its name; a tensor as an array."""
+    kind = type(value).__name__
+    if kind in ("dtype", "device"):
+        return {kind: str(value).removeprefix("torch.")}
+    if kind != "Tensor":
+        return _packed_object(value, at, parts)
+    return _packed_array(np.asarray(value.detach().cpu()), at, parts)
+
+
+def _unpacked_torch(node: dict[str, Any]) -> Any:
+    import torch
+
+    if "device" in node:
+        return torch.device(node["device"])
+    found = getattr(torch, node["dtype"])
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"{node['dtype']} is no dtype of torch")
+    return found
 
 
 # --- arrays ---
 
 
-def _packed_array(array: np.ndarray, at: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _packed_array(array: np.ndarray, at: str, parts: Parts) -> dict[str, Any]:
     node: dict[str, Any] = {"array": at}
     if array.dtype == object:
         words = array.astype(str)
@@ -144,7 +186,7 @@ def _packed_array(array: np.ndarray, at: str, arrays: dict[str, np.ndarray]) -> 
     if (order != np.arange(array.ndim)).any():
         node["order"] = order.tolist()
         array = array.transpose(order)
-    arrays[at] = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
+    parts.arrays[at] = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
     return node
 
 
@@ -160,7 +202,7 @@ def _unpacked_array(node: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> n
 # --- objects ---
 
 
-def _packed_object(value: Any, at: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _packed_object(value: Any, at: str, parts: Parts) -> dict[str, Any]:
     name = _name_of(value)
     if name is None:
         cure = next(cure for fits, cure in CURES if fits(value))
@@ -168,8 +210,8 @@ def _packed_object(value: Any, at: str, arrays: dict[str, np.ndarray]) -> dict[s
     given, fitted = _parameters(value), _fitted(value)
     return {
         "class": name,
-        "given": {key: pack(part, f"{at}.{key}", arrays) for key, part in given.items()},
-        "fitted": {key: pack(part, f"{at}.{key}", arrays) for key, part in fitted.items()},
+        "given": {key: pack(part, f"{at}.{key}", parts) for key, part in given.items()},
+        "fitted": {key: pack(part, f"{at}.{key}", parts) for key, part in fitted.items()},
     }
 
 
@@ -208,7 +250,7 @@ def _class(name: str) -> type:
 
 def _is_bare(kind: type) -> bool:
     """Made of its attributes alone, as `ClassScale`."""
-    return not (issubclass(kind, BaseEstimator) or dataclasses.is_dataclass(kind))
+    return not (issubclass(kind, BaseEstimator | tuple) or dataclasses.is_dataclass(kind))
 
 
 def _is_fitted_name(name: str) -> bool:
@@ -218,7 +260,9 @@ def _is_fitted_name(name: str) -> bool:
 def _parameters(value: Any) -> dict[str, Any]:
     """Arguments of the constructor; of scikit-learn's classes those that are no default, for defaults change."""
     if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+    if isinstance(value, tuple):  # a named one
+        return value._asdict()  # type: ignore[attr-defined]
     if not isinstance(value, BaseEstimator) or isinstance(value, FunctionTransformer):
         return {}
     given = value.get_params(deep=False)
@@ -230,7 +274,7 @@ def _parameters(value: Any) -> dict[str, Any]:
 
 def _fitted(value: Any) -> dict[str, Any]:
     """Fitted attributes; an attribute of ours that is neither that nor a parameter would be lost, and is refused."""
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) or isinstance(value, tuple):
         return {}
     if _is_bare(type(value)):
         return dict(vars(value))

@@ -20,12 +20,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.numpy import load as tensors_of
 from safetensors.numpy import save as bytes_of
+from sklearn.utils.validation import check_is_fitted
 
-from lsf import checks
-from lsf.packing import fingerprint, pack, unpack
+from lsf.packing import Parts, fingerprint, pack, unpack
 
 __all__ = ["FORMAT", "save", "load"]
 
@@ -45,11 +44,11 @@ def save(fitted: Any, path: str | Path) -> None:
     """
     if not hasattr(fitted, "select"):
         raise TypeError(f"filter must be a fitted filter of lsf, found {type(fitted).__name__}")
-    checks.fitted(fitted, "classes_")
-    arrays: dict[str, np.ndarray] = {}
-    node = pack(fitted, "filter", arrays)
+    check_is_fitted(fitted)
+    parts = Parts()
+    node = pack(fitted, "filter", parts)
     note = json.dumps({"format": FORMAT, "lsf": _version(), "filter": node}, allow_nan=False)
-    data = bytes_of(arrays, {"lsf_filter": ZEROS + note})
+    data = bytes_of(parts.arrays, {"lsf_filter": ZEROS + note})
     if not data[8:].startswith(BEGINNING):
         raise RuntimeError("this version of safetensors writes its header in another order: use 0.5 to 0.8")
     _write(Path(path), [data[:START], _checksum(data), data[START + 64 :]])

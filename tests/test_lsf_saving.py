@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DModel
+from diffusers import AutoencoderKL, UNet2DModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
@@ -36,9 +36,9 @@ from lsf import (
     TrimHerdFilter,
     saving,
 )
-from lsf.packing import fingerprint, pack
+from lsf.diffusion_encoder import DiffusionEncoder
+from lsf.packing import Parts, fingerprint, pack
 from lsf.saving import load, save
-from lsf.unet import UNetEncoder
 
 CLASSES, PER_CLASS, FEATURES = 3, 12, 4
 
@@ -118,9 +118,9 @@ def test_axes_keep_their_order_in_memory(seed: int, tmp_path: Path) -> None:
     found = load(tmp_path / "f")
     for one in (lambda f: f.probe_.regression_.coef_, lambda f: f.encoder_.pca_.components_):
         assert one(found).strides == one(fitted).strides
-    arrays: dict[str, np.ndarray] = {}
-    node = pack(np.zeros((2, 3, 4, 5)).transpose(2, 0, 3, 1), "a", arrays)
-    assert arrays["a"].shape == (2, 3, 4, 5)
+    parts = Parts()
+    node = pack(np.zeros((2, 3, 4, 5)).transpose(2, 0, 3, 1), "a", parts)
+    assert parts.arrays["a"].shape == (2, 3, 4, 5)
     assert node["order"] == [1, 3, 0, 2]
 
 
@@ -165,20 +165,52 @@ def test_model_is_given_again_and_must_be_the_same(kind: Any, seed: int, tmp_pat
     rng, model, path = np.random.default_rng(seed), network(seed), tmp_path / "f"
     x, y = rng.standard_normal((24, 1, 8, 8)), np.arange(24) % 2
     noise = {"noised": True, "alphas_cumprod": np.linspace(0.99, 0.01, 1000), "random_state": 3}
-    fitted = kind(UNetEncoder(model, (20, 500), pooling="mean", batch_size=8, **noise)).fit(x, y)
+    fitted = kind(DiffusionEncoder(model, timesteps=(20, 500), pooling="mean", batch_size=8, **noise)).fit(
+        x, y
+    )
     save(fitted, path)
     weights = model.conv_in.weight.detach().numpy().tobytes()
     assert weights not in path.read_bytes()
     assert_the_same(load(path, model=network(seed)), fitted, x, y)
     assert load(path, model=[network(seed + 1), model]).encoder_.model is model
     with pytest.raises(
-        ValueError, match=r"model must be the UNet2DModel with weights [0-9a-f]{64}, found no model"
+        ValueError,
+        match=r"model must be the UNet2DModel with weights [0-9a-f]{64}, or a list with it, found no",
     ):
         load(path)
     with pytest.raises(ValueError, match=r"found [0-9a-f]{64}"):
         load(path, model=network(seed + 1))
     with pytest.raises(TypeError, match="model must be a torch module, or a list of them, found OrderedDict"):
         load(path, model=model.state_dict())
+
+
+def autoencoder(seed: int) -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return AutoencoderKL(
+            in_channels=3, out_channels=3, latent_channels=1, block_out_channels=(4, 4), norm_num_groups=2,
+            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        )  # fmt: skip
+
+
+def test_latent_diffusion_needs_both_models_and_keeps_its_choice(seed: int, tmp_path: Path) -> None:
+    """A timestep that was chosen, a dtype and a device are kept too; an encoder's noise is drawn once."""
+    rng, path, nets = np.random.default_rng(seed), tmp_path / "f", [network(seed), autoencoder(seed)]
+    x, y = rng.standard_normal((24, 3, 16, 16)).astype(np.float32), np.arange(24) % 2
+    abar = torch.linspace(0.99, 0.01, 1000)
+    settings = {"candidates": (20, 500), "noised": True, "alphas_cumprod": abar, "random_state": 3}
+    placed = {"dtype": torch.float32, "device": torch.device("cpu"), "batch_size": 8, "null_label": 2}
+    fitted = LatentSpaceFilter(DiffusionEncoder(nets[0], vae=nets[1], **settings, **placed)).fit(x, y)
+    save(fitted, path)
+    found = load(path, model=[autoencoder(seed), network(seed)])
+    for a, b in zip(answers(found, x, y), answers(fitted, x, y), strict=True):
+        assert a.tobytes() == b.tobytes()
+    assert found.encoder_.trials_ == fitted.encoder_.trials_
+    assert (found.encoder.dtype, found.encoder.device) == (torch.float32, torch.device("cpu"))
+    with pytest.raises(
+        ValueError, match=r"model must be the AutoencoderKL with weights .* or a list with it"
+    ):
+        load(path, model=nets[0])
 
 
 def test_fingerprint_is_of_every_weight(seed: int) -> None:
