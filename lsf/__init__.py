@@ -14,7 +14,7 @@
     print(ole(x_pool, y), ole(x_pool[kept], y[kept]), ole(x_pool[kept_too], y[kept_too]))
 
 Encoders are scikit-learn transformers: `EnergyFeatures`, `FlattenedPCA`, any callable, or
-`lsf.unet.UNetEncoder` (needs torch) for the bottleneck of a diffusers U-Net, which is the paper's.
+`lsf.diffusion_encoder.DiffusionEncoder` (needs torch) for the middle of a diffusers model, which is the paper's.
 
 `DensityRatioFilter`, `RankSumFilter`, `TrimHerdFilter` and `ShrunkHerdFilter` choose from a pool as a whole, beside
 trusted real data.

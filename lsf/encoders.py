@@ -1,8 +1,8 @@
 """Which numbers stand for a sample before a linear probe sees it?
 
 An encoder is any scikit-learn transformer (`fit(x, y)`, `transform(x)`) that treats samples one by one; a
-plain callable is wrapped, and None takes the samples themselves as latents. The bottleneck of a diffusion
-U-Net, which is the paper's, is `lsf.unet.UNetEncoder`: a module of its own, since it needs torch.
+plain callable is wrapped, and None takes the samples themselves as latents. The middle of a diffusion model, which
+is the paper's, is `lsf.diffusion_encoder.DiffusionEncoder`: a module of its own, since it needs torch.
 """
 
 from __future__ import annotations

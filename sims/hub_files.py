@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lsf.image_files import decoded
 from sims.image_files import Read, cropped_to_one_size, exact, stacked
 from sims.image_sources import Source
 
@@ -20,9 +21,9 @@ def package() -> Any:
     """Hugging Face `datasets`, kept from the network; raises ValueError if it is not installed."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read on import
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ImportError as error:
-        raise ValueError("the package `datasets` is not installed: pip install -e '.[data]'") from error
+        raise ValueError("the package `datasets` is not installed: pip install -e '.[files]'") from error
     return datasets
 
 
@@ -68,7 +69,7 @@ def hub_images(folder: Path, size: int) -> Source:
     """Columns img or image, and label; RGB images of exactly this size."""
     data = on_disk(folder)
     y = integers(data[column(data, ("label", "labels"), folder)], "label", folder)
-    return Source(y, rows(data, folder, lambda image, name: exact(image, size, name)))
+    return Source(y, rows(data, folder, lambda image: exact(image, size)))
 
 
 def hub_faces(folder: Path, size: int) -> Source:
@@ -107,7 +108,9 @@ def rows(data: Any, folder: Path, read: Read) -> Callable[[Sequence[int]], np.nd
     """A reader of the images of rows."""
     name = column(data, ("img", "image"), folder)
     try:
-        data = data.select_columns(name).cast_column(name, package().Image())
+        data = data.select_columns(name).cast_column(name, package().Image(decode=False))
     except Exception as error:  # pyarrow and datasets raise classes of their own
         raise ValueError(f"{folder}: column `{name}` holds no images: {error}") from error
-    return lambda ids: stacked(ids, lambda i: data[i][name], lambda i: f"{folder}, row {i}", read)
+    return lambda ids: stacked(
+        ids, lambda i: decoded(data[i][name]["bytes"]), lambda i: f"{folder}, row {i}", read
+    )

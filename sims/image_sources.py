@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from sklearn.datasets import load_digits
 
+from lsf.image_files import decoded, scaled
 from sims.idx import labelled
-from sims.image_files import cropped_to_one_size, scaled, stacked
+from sims.image_files import cropped_to_one_size, stacked
 
 __all__ = ["Source", "embedded_digits", "idx_files", "class_folders", "class_names"]
 
@@ -74,5 +74,5 @@ def class_folders(folder: Path, size: int, mode: str) -> Source:
     read = cropped_to_one_size(size, mode)
     return Source(
         np.array(labels, np.int64),
-        lambda ids: stacked(ids, lambda i: Image.open(files[i]), lambda i: str(files[i]), read),
+        lambda ids: stacked(ids, lambda i: decoded(files[i]), lambda i: str(files[i]), read),
     )

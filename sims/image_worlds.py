@@ -13,9 +13,9 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from lsf.diffusion_encoder import DiffusionEncoder
 from lsf.encoders import FlattenedPCA
 from lsf.filter import LatentSpaceFilter
-from lsf.unet import UNetEncoder
 from sims.denoising import device_of
 from sims.diffusion import Diffusion, noise_schedule
 from sims.features import ClassifierFeatures, ImageNetFeatures, Judge, space
@@ -87,7 +87,7 @@ def classifiers(data: str, folder: str | None = None) -> tuple[ClassifierFeature
 
 def bottleneck(generation0: Any, timesteps: tuple[int, ...], **options: Any) -> Any:
     """The encoder of images at the middle of the generation-0 network, frozen."""
-    return UNetEncoder(generation0.unet(), timesteps, batch_size=ENCODED, **options)
+    return DiffusionEncoder.from_model(generation0.unet(), timesteps=timesteps, batch_size=ENCODED, **options)
 
 
 def filters(world: Images, split: Split, generation0: Any) -> Kit:

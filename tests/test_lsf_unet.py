@@ -1,4 +1,4 @@
-"""The U-Net encoder on a tiny random model: what it computes, a sample is alone, and the model comes back."""
+"""The encoder on a tiny random `UNet2DModel`: what it computes, a sample is alone, and the model comes back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from lsf import LatentSpaceFilter
-from lsf.unet import UNetEncoder
+from lsf.diffusion_encoder import DiffusionEncoder
 from tests import lsf_laws as laws
 from tests.tolerances import FLOAT32, close
 
@@ -36,6 +36,10 @@ def _model(seed: int, classes: int | None = 4) -> Any:
             add_attention=False,
             dropout=0.5,
         )
+
+
+def _encoder(model: Any, timesteps: Any = 200, **settings: Any) -> DiffusionEncoder:
+    return DiffusionEncoder.from_model(model, timesteps=timesteps, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -64,23 +68,23 @@ def _by_hand(model: Any, x: np.ndarray, t: int, label: int | None) -> np.ndarray
 @pytest.mark.parametrize("t", [0, 200])
 def test_latents_are_the_bottleneck_with_the_null_label(model: Any, x: np.ndarray, t: int) -> None:
     expected = _by_hand(model, x, t, label=3)  # of 4 class embeddings the last
-    flat = UNetEncoder(model, timesteps=t).fit_transform(x)
+    flat = _encoder(model, timesteps=t).fit_transform(x)
     assert flat.dtype == np.float32
     assert close(flat, expected.reshape(21, -1), FLOAT32)
-    assert close(UNetEncoder(model, t, pooling="mean").fit_transform(x), expected.mean(axis=(2, 3)), FLOAT32)
-    other = UNetEncoder(model, t, null_label=1).fit_transform(x)
+    assert close(_encoder(model, t, pooling="mean").fit_transform(x), expected.mean(axis=(2, 3)), FLOAT32)
+    other = _encoder(model, t, null_label=1).fit_transform(x)
     assert close(other, _by_hand(model, x, t, label=1).reshape(21, -1), FLOAT32)
     assert not close(other, flat, 100 * FLOAT32), "control: another label is another latent"
 
 
 def test_a_model_without_classes_is_given_no_label(seed: int, x: np.ndarray) -> None:
     plain = _model(seed, classes=None)
-    assert close(UNetEncoder(plain).fit_transform(x), _by_hand(plain, x, 200, None).reshape(21, -1), FLOAT32)
+    assert close(_encoder(plain).fit_transform(x), _by_hand(plain, x, 200, None).reshape(21, -1), FLOAT32)
 
 
 def test_timesteps_are_concatenated_in_order(model: Any, x: np.ndarray) -> None:
-    both = UNetEncoder(model, timesteps=(400, 100), pooling="mean").fit(x)
-    apart = [UNetEncoder(model, timesteps=t, pooling="mean").fit_transform(x) for t in (400, 100)]
+    both = _encoder(model, timesteps=(400, 100), pooling="mean").fit(x)
+    apart = [_encoder(model, timesteps=t, pooling="mean").fit_transform(x) for t in (400, 100)]
     np.testing.assert_array_equal(both.transform(x), np.hstack(apart))
     np.testing.assert_array_equal(both.latents(x), np.stack(apart))
 
@@ -88,7 +92,7 @@ def test_timesteps_are_concatenated_in_order(model: Any, x: np.ndarray) -> None:
 @pytest.mark.parametrize("noised", [False, True])
 def test_a_sample_is_alone(model: Any, x: np.ndarray, noised: bool) -> None:
     """Its latents are the same, bit for bit, whatever is beside it; the control has another batch size."""
-    encoder = UNetEncoder(
+    encoder = _encoder(
         model, (50, 300), noised=noised, alphas_cumprod=ABAR, batch_size=8, random_state=0
     ).fit(x)
     latents = encoder.transform(x)
@@ -96,11 +100,11 @@ def test_a_sample_is_alone(model: Any, x: np.ndarray, noised: bool) -> None:
         np.testing.assert_array_equal(encoder.transform(x[part]), latents[part])
 
 
-class _BatchNormalised(UNetEncoder):
-    """The control: normalises over the batch."""
+class _Relative(DiffusionEncoder):
+    """The control: encodes samples relative to the first of those it is given."""
 
-    def _features(self, k: int, block: np.ndarray) -> np.ndarray:
-        return super()._features(k, block - block.mean(axis=0))
+    def latents(self, x: Any, y: Any = None) -> np.ndarray:
+        return super().latents(x - x[:1], y)
 
 
 @pytest.mark.parametrize("law", [laws.scores_follow_samples, laws.scores_ignore_neighbours])
@@ -109,16 +113,16 @@ def test_filter_on_a_unet_keeps_the_laws(model: Any, law: Any, seed: int) -> Non
     images = laws.World(
         world.x_real.reshape(-1, 1, 8, 8), world.y_real, world.x.reshape(-1, 1, 8, 8), world.y, 5, 9, seed
     )
-    law(lambda: LatentSpaceFilter(UNetEncoder(model, batch_size=16)), images)
+    law(lambda: LatentSpaceFilter(_encoder(model, batch_size=16)), images)
     with pytest.raises(AssertionError):
-        law(lambda: LatentSpaceFilter(_BatchNormalised(model, batch_size=16)), images)
+        law(lambda: LatentSpaceFilter(_Relative(model, timesteps=200, batch_size=16)), images)
 
 
 # --- noise ---
 
 
 def test_noised_uses_one_tensor_a_timestep(model: Any, x: np.ndarray) -> None:
-    encoder = UNetEncoder(model, (50, 300), noised=True, alphas_cumprod=ABAR, random_state=4).fit(x)
+    encoder = _encoder(model, (50, 300), noised=True, alphas_cumprod=ABAR, random_state=4).fit(x)
     assert encoder.noise_.shape == (2, 1, 8, 8)
     noisy = np.sqrt(ABAR[300]) * x + np.sqrt(1 - ABAR[300]) * encoder.noise_[1]
     assert close(encoder.latents(x)[1], _by_hand(model, noisy, 300, 3).reshape(21, -1), FLOAT32)
@@ -127,7 +131,7 @@ def test_noised_uses_one_tensor_a_timestep(model: Any, x: np.ndarray) -> None:
     again = clone(encoder).fit(x[:3])
     np.testing.assert_array_equal(again.noise_, encoder.noise_)
     assert not np.array_equal(again.set_params(random_state=5).fit(x).noise_, encoder.noise_)
-    assert not close(UNetEncoder(model, (50, 300)).fit_transform(x), encoder.transform(x), 100 * FLOAT32)
+    assert not close(_encoder(model, (50, 300)).fit_transform(x), encoder.transform(x), 100 * FLOAT32)
 
 
 # --- the model comes back ---
@@ -152,7 +156,7 @@ def test_model_comes_back(seed: int, x: np.ndarray, fails: bool) -> None:
     model.train()
     model.conv_in.eval()  # a mixture of modes must come back as that mixture
     before = _state(model)
-    encoder = UNetEncoder(model).fit(x)
+    encoder = _encoder(model).fit(x)
     if fails:
         handle = model.down_blocks[1].register_forward_hook(lambda *_: (_ for _ in ()).throw(_Unplugged()))
         with pytest.raises(_Unplugged):
@@ -168,21 +172,21 @@ def test_stops_at_the_layer(seed: int, x: np.ndarray) -> None:
     model = _model(seed)
     ran = []
     model.up_blocks[0].register_forward_hook(lambda *_: ran.append(True))
-    UNetEncoder(model).fit_transform(x)
+    _encoder(model).fit_transform(x)
     assert not ran
-    UNetEncoder(model, layer="conv_out").fit_transform(x)
+    _encoder(model, layer="conv_out").fit_transform(x)
     assert ran, "control: a later layer needs the other half"
 
 
 def test_model_in_half_precision_stays_so(seed: int, x: np.ndarray) -> None:
     model = _model(seed).to(torch.bfloat16)
-    latents = UNetEncoder(model).fit_transform(x)
+    latents = _encoder(model).fit_transform(x)
     assert latents.dtype == np.float32
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
 
 
 def test_clone_shares_the_model(model: Any) -> None:
-    copy = clone(LatentSpaceFilter(UNetEncoder(model, timesteps=(7,))))
+    copy = clone(LatentSpaceFilter(_encoder(model, timesteps=(7,))))
     assert copy.encoder.model is model
     assert copy.encoder.timesteps == (7,)
 
@@ -205,13 +209,13 @@ def test_clone_shares_the_model(model: Any) -> None:
         ({"layer": "idle"}, "layer 'idle' is never reached"),
         (
             {"layer": "time_embedding", "pooling": "mean"},
-            r"pooling='mean' needs a layer with space, 'time_embedding' gives \(1, 32\)",
+            r"pooling='mean' needs a layer with space or tokens, 'time_embedding' gives \(1, 32\)",
         ),
         ({"noised": True, "alphas_cumprod": ABAR, "random_state": "a"}, "random_state must be"),
         ({"timesteps": ()}, "timesteps must be whole numbers"),
         ({"timesteps": (-1,)}, "timesteps must be whole numbers"),
         ({"timesteps": 0.5}, "timesteps must be whole numbers, at least one, not negative; found 0.5"),
-        ({"pooling": "max"}, "pooling must be 'flatten' or 'mean', found 'max'"),
+        ({"pooling": "sum"}, r"pooling must be one of \('flatten', 'mean', 'max'\), found 'sum'"),
         ({"null_label": 4}, "null_label is 4, but the model has class embeddings 0 to 3"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
@@ -220,18 +224,18 @@ def test_bad_settings(seed: int, x: np.ndarray, settings: dict[str, Any], match:
     model = _model(seed)
     model.idle = torch.nn.Identity()
     with pytest.raises((ValueError, TypeError), match=match):
-        UNetEncoder(model, **settings).fit(x)
+        _encoder(model, **settings).fit(x)
 
 
 def test_timesteps_are_those_of_fit(model: Any, x: np.ndarray) -> None:
-    encoder = UNetEncoder(model, (50, 300)).fit(x)
+    encoder = _encoder(model, (50, 300)).fit(x)
     before = encoder.transform(x)
     assert encoder.timesteps_ == [50, 300]
     np.testing.assert_array_equal(encoder.set_params(timesteps=7).transform(x), before)
 
 
 def test_bad_samples(model: Any, x: np.ndarray) -> None:
-    encoder = UNetEncoder(model)
+    encoder = _encoder(model)
     with pytest.raises(NotFittedError):
         encoder.transform(x)
     with pytest.raises(ValueError, match=r"x must be images \(n, C, H, W\), found shape \(21, 64\)"):
@@ -251,4 +255,4 @@ def test_bad_samples(model: Any, x: np.ndarray) -> None:
 
 def test_label_for_a_model_without_classes(seed: int, x: np.ndarray) -> None:
     with pytest.raises(ValueError, match="null_label is 2, but the model has no class embeddings"):
-        UNetEncoder(_model(seed, classes=None), null_label=2).fit(x)
+        _encoder(_model(seed, classes=None), null_label=2).fit(x)

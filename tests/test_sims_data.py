@@ -419,7 +419,7 @@ def other_size(folder: Path) -> None:
     [
         (transparent, "of mode RGBA"),
         (deep, "of mode I;16"),
-        (animated, "must be one grey or RGB image"),
+        (animated, "it has several frames"),
         (text, "no image that can be read"),
         (truncated, "no image that can be read"),
         (other_size, "pixels, must be"),

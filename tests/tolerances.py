@@ -200,3 +200,7 @@ __all__ += ["ANGLE", "EM", "THICKNESS", "ENGINES", "CURVED", "SHARE", "RETENTION
 # of the records of the maps
 RERUN = 1e-5  # a cell run again, relatively: sums in another order, over six generations
 __all__ += ["RERUN"]
+
+# of diffusion encoders
+HALF = 0.05  # bfloat16 has eight bits
+__all__ += ["HALF"]
