@@ -23,7 +23,7 @@ from lsf import checks
 from lsf.architectures import architecture_of, fed, null_inputs, own_classes
 from lsf.hooks import device_named, dtype_named, layer_of
 from lsf.model_folders import BATCH, parts_in, settings_of
-from lsf.reading import POOLINGS, Reading
+from lsf.reading import POOLINGS, Reading, images_of
 from lsf.timestep_choice import CANDIDATES, Trial, trials, whole_timesteps
 
 __all__ = ["DiffusionEncoder"]
@@ -33,7 +33,7 @@ LEAKS = (
     "about the sample; for experiments on that leakage only"
 )
 UNSTEADY = (
-    "batch_size={} lets a latent depend on the sample's place in the batch, by rounding on this machine; {} is used"
+    "batch_size={} lets a latent depend on its place in the batch, by rounding on this machine; {} is used"
 )
 
 
@@ -149,13 +149,15 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
         alphas_cumprod, x the model cannot take, or y that is missing, or holds the class taken for "no class".
         A fit that raises changes nothing.
         """
-        images = _images(x)
+        images = images_of(x)
         if self.random_state is not None:
             checks.generator("random_state", self.random_state)
         reading = self._reading(y)
         z = reading.encoded(images[:1])
         reading.try_on(z)
-        reading = self._steady(reading, images[:1])
+        reading = reading.steady(images[:1])
+        if reading.batch_size < self.batch_size:
+            warnings.warn(UNSTEADY.format(self.batch_size, reading.batch_size), stacklevel=2)
         count = 1 if self.timesteps is None else len(reading.timesteps)
         noise = self._draw_noise((count, *z.shape[1:]))
         if self.timesteps is None:  # one noise for all candidates: the choice is then as if it had been given
@@ -183,7 +185,7 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
         in fit, or, for label="own", labels that are missing or no classes of the model.
         """
         checks.fitted(self, "reading_")
-        images = _images(x)
+        images = images_of(x)
         if images.shape[1:] != self.shape_:
             raise ValueError(f"x has samples of shape {images.shape[1:]}, fit saw {self.shape_}")
         own = None if self.reading_.classes else self._own_labels(y, len(images))
@@ -197,9 +199,10 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
         layer_of(self.model, layer)
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {POOLINGS}, found {self.pooling!r}")
-        if self.batch_size < 1:
+        batch_size = checks.whole("batch_size", self.batch_size)
+        if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, found {self.batch_size}")
-        device_named(self.device), dtype_named(self.dtype)
+        device_named(self.device), dtype_named(self.dtype)  # refuse what is no such thing
         classes, steps = fed(kind.classes, self.label, self.null_label, y), self._steps()
         if not classes:
             self._warn_of_leakage()
@@ -211,19 +214,11 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
             null=null,
             vae=self.vae,
             pooling=self.pooling,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             device=self.device,
             dtype=self.dtype,
             abar=self._abar(steps),
         )
-
-    def _steady(self, reading: Reading, sample: np.ndarray) -> Reading:
-        # a sample may be one flat grey, at which roundings agree by chance: noise tells more
-        noise = np.random.default_rng(0).standard_normal(sample.shape).astype(np.float32)
-        steady = reading.steady(sample + (sample.std() or np.float32(1)) * noise)
-        if steady.batch_size < reading.batch_size:
-            warnings.warn(UNSTEADY.format(reading.batch_size, steady.batch_size), stacklevel=3)
-        return steady
 
     def _best(self, readings: list[Reading], images: np.ndarray, y: Any) -> tuple[Reading, list[Trial]]:
         # a child stream, so that the split and the noise from one seed are independent
@@ -259,14 +254,3 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
         if not self.noised:
             return None
         return np.random.default_rng(self.random_state).standard_normal(shape).astype(np.float32)
-
-
-def _images(x: Any) -> np.ndarray:
-    array = checks.finite("x", x)
-    if array.ndim != 4 or array.size == 0:
-        raise ValueError(f"x must be images (n, C, H, W), found shape {array.shape}")
-    with np.errstate(over="ignore"):
-        images = array.astype(np.float32)
-    if not np.isfinite(images).all():
-        raise ValueError("x has values beyond float32, in which the model runs: rescale x")
-    return images

@@ -25,7 +25,7 @@ from lsf.architectures import MeanOfVAE, UNet
 from lsf.blocks import in_blocks
 from lsf.hooks import Lent, Unreached, first_output, layer_of, lent
 
-__all__ = ["Reading", "POOLINGS", "pooled"]
+__all__ = ["Reading", "POOLINGS", "images_of", "pooled"]
 
 POOLINGS = ("flatten", "mean", "max")
 
@@ -62,9 +62,12 @@ class Reading:
         """The same at the largest batch_size, of its own and the powers of two below, at which a sample (1, C, H, W)
         has the same latent, bit for bit, at every place of a batch; at 1 there is one place only.
         """
+        # a sample may be one flat grey, at which roundings agree by chance: noise on it tells more
+        noise = np.random.default_rng(0).standard_normal(sample.shape).astype(np.float32)
+        rough = sample + (sample.std() or np.float32(1)) * noise
         below = [2**k for k in range(self.batch_size.bit_length()) if 2**k < self.batch_size]
         sizes = (self.batch_size, *reversed(below))
-        return next(same for size in sizes if (same := replace(self, batch_size=size))._is_steady(sample))
+        return next(same for size in sizes if (same := replace(self, batch_size=size))._is_steady(rough))
 
     def encoded(self, images: np.ndarray) -> np.ndarray:
         """z (n, c, h, w) float32: the images (n, C, H, W) themselves, or their scaled means under the VAE."""
@@ -133,6 +136,18 @@ class Reading:
     def _hidden(self, on: Lent, t: int, z: np.ndarray, label: int | None) -> Any:
         layer = layer_of(self.kind.model, self.layer)
         return first_output(layer, lambda: self.kind.run(on, z, t, label, self.null))
+
+
+def images_of(x: Any) -> np.ndarray:
+    """Samples (n, C, H, W) as float32; ValueError on other shapes, NaN, infinite or larger values."""
+    array = checks.finite("x", x)
+    if array.ndim != 4 or array.size == 0:
+        raise ValueError(f"x must be images (n, C, H, W), found shape {array.shape}")
+    with np.errstate(over="ignore"):
+        images = array.astype(np.float32)
+    if not np.isfinite(images).all():
+        raise ValueError("x has values beyond float32, in which the model runs: rescale x")
+    return images
 
 
 def pooled(h: torch.Tensor, pooling: str) -> torch.Tensor:

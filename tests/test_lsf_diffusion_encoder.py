@@ -395,6 +395,7 @@ def test_a_pipeline_gives_its_parts(seed: int, x: np.ndarray) -> None:
         ("unet", {"timesteps": None, "alphas_cumprod": ABAR[:300]}, "candidates reach 700, alphas_cumprod has 300"),
         ("unet", {"label": "own", "timesteps": None}, "timesteps must be given for label='own'"),
         ("unet", {"label": "mean", "null_label": 4}, "null_label is 4, but the model has class embeddings 0 to 3"),
+        ("unet", {"batch_size": 2.5}, "batch_size must be an integer, found 2.5"),
         ("unet", {"vae": 3}, "vae must be a diffusers AutoencoderKL, found int"),
         ("latent", {"null_embedding": None}, r"null_embedding must be given, \(tokens, width\) with width 8"),
         ("latent", {"null_embedding": TEXT[None]}, r"null_embedding must be \(tokens, width\), .* \(1, 3, 8\)"),

@@ -196,7 +196,9 @@ import lsf, lsf.ole
 """
 
 
-@pytest.mark.parametrize(("then", "code"), [("", 0), ("import lsf.diffusion_encoder", 1)], ids=["lsf", "control"])
+@pytest.mark.parametrize(
+    ("then", "code"), [("", 0), ("import lsf.diffusion_encoder", 1)], ids=["lsf", "control"]
+)
 def test_import_without_torch(then: str, code: int) -> None:
     script = BLOCKED.format(then=then)
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -113,8 +113,8 @@ def test_celebas_model_and_probe_are_of_the_stated_size() -> None:
     unet = unet.to_empty(device="cpu")
     for weights in unet.parameters():  # empty memory may hold NaN, which the encoder refuses
         torch.nn.init.zeros_(weights)
-    encoder = DiffusionEncoder.from_model(unet, timesteps=200, batch_size=1).fit(np.zeros((1, 3, 64, 64), np.float32))
-    assert encoder.transform(np.zeros((1, 3, 64, 64), np.float32)).shape == (1, 16_384)
+    encoder = DiffusionEncoder.from_model(unet, timesteps=200, batch_size=1)
+    assert encoder.fit_transform(np.zeros((1, 3, 64, 64), np.float32)).shape == (1, 16_384)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
