@@ -18,12 +18,15 @@ from lsf import (
     Probe,
     RankSumFilter,
     ShrunkHerdFilter,
+    SubspaceFilter,
     TrimHerdFilter,
+    UnlabelledRatioFilter,
 )
 from tests.tolerances import close
 
 WITH_LABELS = (LatentSpaceFilter, DensityRatioFilter, RankSumFilter, TrimHerdFilter, ShrunkHerdFilter)
 ESTIMATORS = [Probe(), *(kind() for kind in WITH_LABELS), EnergyFeatures(), FlattenedPCA()]
+ESTIMATORS += [UnlabelledRatioFilter(), SubspaceFilter()]
 ALL = tuple(type(estimator) for estimator in ESTIMATORS)
 
 DOES_NOT_APPLY: list[tuple[str, tuple[type, ...], str]] = [
@@ -85,7 +88,7 @@ def test_probabilities_are_those_of_the_score(classes: int, rng: np.random.Gener
 @pytest.mark.parametrize("prototype", ESTIMATORS, ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("labels", [None, np.arange(20) / 3], ids=["missing", "fractions"])
 def test_what_is_no_label_is_refused(prototype: Any, labels: Any, rng: np.random.Generator) -> None:
-    if isinstance(prototype, FlattenedPCA):
-        return  # needs none
+    if isinstance(prototype, FlattenedPCA | UnlabelledRatioFilter | SubspaceFilter):
+        return  # these need none
     with pytest.raises(ValueError, match=r"y.* (is missing|must be class labels)"):
         clone(prototype).fit(rng.standard_normal((20, 2)), labels)
