@@ -239,23 +239,30 @@ def reads_no_provenance(make: Make, world: World) -> None:
 
 
 def recognises_nothing_of_fit(make: Make, world: World) -> None:
-    """Real data of fit, met again in a pool, count as any sample: moved by a billionth they are kept as before.
+    """Real data of fit, met again in a pool, count as any sample: moved by a billionth as many of them are kept.
 
-    Worlds of one feature say nothing here: there many samples are equally far from each other.
+    But for one a class and a tenth of all, since a rule may have its cutoff at a score of real data. Worlds of one
+    feature say nothing here: there many samples are equally far from each other.
     """
     x_real = world.x_real.astype(np.float64)
     if math.prod(x_real.shape[1:]) < 2:
         return
-    fitted, rng = _fitted(make, world), world.rng()
+    fitted, rng, m = _fitted(make, world), world.rng(), len(x_real)
     _, once = np.unique(world.x.reshape(len(world.x), -1), axis=0, return_index=True)
     nudged = x_real + NUDGE * x_real.std(axis=0) * rng.choice([-1, 1], x_real.shape)
-    p = rng.permutation(len(x_real) + len(once))
+    p = rng.permutation(m + len(once))
     y = np.concatenate([world.y_real, world.y[once]])[p]
-    pools = [replace(world, x=np.concatenate([x, world.x[once]])[p], y=y) for x in (x_real, nudged)]
-    (kept, scores), (kept_too, scores_too) = (_answers(fitted, pool) for pool in pools)
+    pools = [np.concatenate([x, world.x[once]])[p] for x in (x_real, nudged)]
+    (kept, scores), (kept_too, scores_too) = (
+        _answers(fitted, replace(world, x=x, y=y, budget=world.larger)) for x in pools
+    )
     near = np.isclose(scores, scores_too, rtol=NUDGED, atol=NUDGED).all()
     _demand(near, "scores of samples of fit change when they are moved by a billionth")
-    _demand(np.array_equal(kept, kept_too), "the choice changes when samples of fit are moved by a billionth")
+    before, after = ((p[indices] < m).sum() for indices in (kept, kept_too))
+    few = len(np.unique(world.y_real)) + world.larger / 10
+    _demand(
+        abs(before - after) <= few, f"of {m} samples of fit {before} are kept, moved by a billionth {after}"
+    )
 
 
 def choice_follows_samples(make: Make, world: World) -> None:

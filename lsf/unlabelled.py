@@ -127,7 +127,7 @@ class SubspaceFilter(TransformerMixin, BaseEstimator):
         known kind. A fit that raises changes nothing.
         """
         x = checks.finite("x_real", x_real)
-        most, q = self._sizes(len(x))
+        most, q = self._most(len(x)), self._neighbours(len(x))
         encoder = clone(as_encoder(self.encoder)).fit(x)
         h = _encode(encoder, x).astype(np.float64)
         mean = h.mean(axis=0)
@@ -186,25 +186,28 @@ class SubspaceFilter(TransformerMixin, BaseEstimator):
     def _likely(self, h: np.ndarray) -> np.ndarray:
         return self.filter_.predict_proba(h).argmax(axis=1)
 
-    def _sizes(self, count: int) -> tuple[int, int]:
-        """The number of subspaces, or the most there may be, and of neighbours, checked against the real samples."""
-        q = (
-            max(3, math.isqrt(count - 1) + 1)
-            if self.neighbours is None
-            else checks.whole("neighbours", self.neighbours)
-        )
-        if not 1 <= q < count:
-            raise ValueError(
-                f"neighbours must be from 1 to {count - 1}, one less than x_real has samples, found {q}"
-            )
+    def _most(self, count: int) -> int:
+        """The number of subspaces, or the most there may be, of `count` real samples."""
+        if count < 4:
+            raise ValueError(f"x_real has n_samples = {count}: subspaces need at least 4")
         given = self.n_subspaces is not None
         name = "n_subspaces" if given else "max_subspaces"
         most = checks.whole(name, getattr(self, name))
         if most < 2 or (given and most >= count):
             raise ValueError(
-                f"{name} must be at least 2 and less than the {count} samples of x_real, found {most}"
+                f"{name} must be at least 2 and less than {count}, x_real's samples, found {most}"
             )
-        return min(most, count - 1), q
+        return min(most, count - 1)
+
+    def _neighbours(self, count: int) -> int:
+        if self.neighbours is None:
+            return max(3, math.isqrt(count - 1) + 1)
+        q = checks.whole("neighbours", self.neighbours)
+        if not 1 <= q < count:
+            raise ValueError(
+                f"neighbours must be at least 1 and less than {count}, x_real's samples, found {q}"
+            )
+        return q
 
     def _parts(self, rows: np.ndarray) -> np.ndarray:
         """Labels (m,) of rows (m, k) of eigenvectors, by k-means on the sphere."""

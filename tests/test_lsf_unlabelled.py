@@ -135,10 +135,10 @@ def test_scores_are_those_of_the_likeliest_part_and_rules_go_by_part(rng: np.ran
     ("parameters", "match"),
     [
         ({"n_subspaces": 1}, "n_subspaces must be at least 2"),
-        ({"n_subspaces": 30}, "n_subspaces must be at least 2 and less than the 30"),
+        ({"n_subspaces": 30}, "n_subspaces must be at least 2 and less than 30"),
         ({"max_subspaces": 1}, "max_subspaces must be at least 2"),
-        ({"neighbours": 0}, "neighbours must be from 1 to 29"),
-        ({"neighbours": 30}, "neighbours must be from 1 to 29"),
+        ({"neighbours": 0}, "neighbours must be at least 1 and less than 30"),
+        ({"neighbours": 30}, "neighbours must be at least 1 and less than 30"),
         ({"random_state": -1}, "random_state must not be negative"),
         ({"rank": 9}, "rank is 9"),
     ],
