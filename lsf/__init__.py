@@ -17,7 +17,8 @@ Encoders are scikit-learn transformers: `EnergyFeatures`, `FlattenedPCA`, any ca
 `lsf.diffusion_encoder.DiffusionEncoder` (needs torch) for the middle of a diffusers model, which is the paper's.
 
 `DensityRatioFilter`, `RankSumFilter`, `TrimHerdFilter` and `ShrunkHerdFilter` choose from a pool as a whole, beside
-trusted real data.
+trusted real data. `UnlabelledRatioFilter` and `SubspaceFilter` need no labels. Each tells what it did
+(`filter.report(x, y, kept)`), and `lsf.testing.check_filter` tests anyone's filter.
 """
 
 from lsf.density_ratio import DensityRatioFilter, RankSumFilter
@@ -28,6 +29,7 @@ from lsf.pool import Pool, concat
 from lsf.probe import Probe
 from lsf.rules import Matched, Random, Rule, Threshold, Top
 from lsf.shrunk_herding import ShrunkHerdFilter
+from lsf.unlabelled import SubspaceFilter, UnlabelledRatioFilter
 
 __all__ = [
     "LatentSpaceFilter",
@@ -35,6 +37,8 @@ __all__ = [
     "RankSumFilter",
     "TrimHerdFilter",
     "ShrunkHerdFilter",
+    "UnlabelledRatioFilter",
+    "SubspaceFilter",
     "Pool",
     "concat",
     "Probe",

@@ -6,21 +6,39 @@ an error that names the argument and what was found. Nothing is repaired silentl
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["finite", "labels_for", "known", "flat", "whole", "budget_for", "fitted", "generator"]
+__all__ = [
+    "finite",
+    "labels_for",
+    "classes_of",
+    "known",
+    "features_of",
+    "as_in_fit",
+    "flat",
+    "whole",
+    "budget_for",
+    "fitted",
+    "generator",
+]
 
 
 def finite(name: str, values: Any) -> np.ndarray:
     """`values` as an array with samples on its first axis.
 
     Raises ValueError if it has no first axis, or a NaN or infinite entry (how many, and the first sample);
-    TypeError if it is complex.
+    TypeError if it is complex or sparse.
     """
+    if values is None:
+        raise ValueError(f"{name} is missing. Expected array-like (array or non-string sequence), got None")
+    if issparse(values):
+        raise TypeError(f"{name} is sparse, which is not taken: give {name}.toarray()")
     array = np.asarray(values)
     if array.ndim == 0:
         raise ValueError(f"{name} must have samples on its first axis, found a scalar")
@@ -60,6 +78,13 @@ def labels_for(name: str, labels: Any, count: int, of: str) -> np.ndarray:
     return array
 
 
+def classes_of(name: str, labels: np.ndarray) -> np.ndarray:
+    """The sorted classes of checked labels (n,); raises ValueError on fractions, which are no classes."""
+    if np.issubdtype(labels.dtype, np.floating) and (labels != np.floor(labels)).any():
+        raise ValueError(f"{name} must be class labels, found fractions. Unknown label type: continuous")
+    return np.unique(labels)
+
+
 def known(name: str, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Position of each label in the sorted `classes`; raises ValueError naming labels never seen in fit."""
     where = np.searchsorted(classes, labels)
@@ -68,6 +93,18 @@ def known(name: str, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
         unseen = np.unique(np.asarray(labels)[strange]).tolist()
         raise ValueError(f"{name} has labels never seen in fit: {unseen}; seen: {classes.tolist()}")
     return where
+
+
+def features_of(x: np.ndarray) -> int:
+    """Numbers a sample of x (n, ...): what scikit-learn calls n_features_in_."""
+    return math.prod(x.shape[1:])
+
+
+def as_in_fit(name: str, x: np.ndarray, features: int) -> np.ndarray:
+    """x (n, ...) itself; raises ValueError if its samples do not have as many features as those of fit."""
+    if features_of(x) != features:
+        raise ValueError(f"{name} has {features_of(x)} features, fit saw {features}")
+    return x
 
 
 def whole(name: str, value: Any) -> int:

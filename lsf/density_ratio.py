@@ -32,6 +32,7 @@ from lsf import checks
 from lsf.blocks import in_blocks
 from lsf.encoders import as_encoder
 from lsf.filter import LatentSpaceFilter, _encode
+from lsf.report import FilterMixin
 from lsf.rules import Top
 
 __all__ = ["DensityRatioFilter", "RankSumFilter", "ClassScale"]
@@ -54,6 +55,7 @@ class ClassScale:
     """
 
     def __init__(self, h: np.ndarray, y: np.ndarray) -> None:
+        checks.classes_of("y_real", y)
         self.classes, counts = np.unique(y, return_counts=True)
         if counts.min() < 2:
             alone = self.classes[np.argmin(counts)]
@@ -77,7 +79,7 @@ class ClassScale:
         return np.clip(z, -self.cut[own], self.cut[own])
 
 
-class _PoolFilter(BaseEstimator):
+class _PoolFilter(FilterMixin, BaseEstimator):
     """What filters that score a whole pool share: `transform`, checks, and the choice of the highest scores.
 
     A subclass sets `encoder_` and `classes_` in fit, has a `quota`, and scores latents in `_scores`.
@@ -86,7 +88,8 @@ class _PoolFilter(BaseEstimator):
     def transform(self, x: Any) -> np.ndarray:
         """Latents (n, d) of samples x (n, ...); NotFittedError before fit."""
         checks.fitted(self, "classes_")
-        return _encode(self.encoder_, checks.finite("x", x)).astype(np.float64, copy=False)
+        samples = checks.as_in_fit("x", checks.finite("x", x), self.n_features_in_)
+        return _encode(self.encoder_, samples).astype(np.float64, copy=False)
 
     def score_pool(self, x: Any, y: Any) -> np.ndarray:
         """One score for each sample of the pool x (n, ...), y (n,), float64; higher is kept first.
@@ -124,8 +127,8 @@ class DensityRatioFilter(_PoolFilter):
     `quota` ("global", or "class": equal shares), `C`, inverse penalty of the weights; each side weighs as many
     samples as the smaller side has.
 
-    Fitted: `encoder_`, `classes_`, `scale_` (a `ClassScale`), `real_` (z (m, d) and labels (m,) of the trusted
-    data).
+    Fitted: `encoder_`, `classes_`, `n_features_in_` (numbers a sample), `scale_` (a `ClassScale`), `real_`
+    (z (m, d) and labels (m,) of the trusted data).
     """
 
     def __init__(self, encoder: Any = None, quota: str = "global", C: float = 1.0) -> None:
@@ -150,6 +153,7 @@ class DensityRatioFilter(_PoolFilter):
         scale = ClassScale(h, y)
         self.encoder_, self.scale_, self.classes_ = encoder, scale, scale.classes
         self.real_ = scale(h, np.searchsorted(scale.classes, y)), y
+        self.n_features_in_ = checks.features_of(x)
         return self
 
     def _scores(self, h: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -172,7 +176,7 @@ class RankSumFilter(_PoolFilter):
     latents and the probe (as `EnergyFeatures` where class means are zero; None: the latents themselves);
     `quota`, `C` as in `DensityRatioFilter`.
 
-    Fitted: `encoder_`, `classes_`, `confidence_` (a `LatentSpaceFilter` on latents), `ratio_` (a
+    Fitted: `encoder_`, `classes_`, `n_features_in_`, `confidence_` (a `LatentSpaceFilter` on latents), `ratio_` (a
     `DensityRatioFilter` on latents).
     """
 
@@ -191,6 +195,7 @@ class RankSumFilter(_PoolFilter):
         confidence = LatentSpaceFilter(self.confidence_encoder).fit(h, y)
         self.encoder_, self.classes_ = ratio.encoder_, ratio.classes_
         self.confidence_, self.ratio_ = confidence, ratio
+        self.n_features_in_ = ratio.n_features_in_
         return self
 
     def _scores(self, h: np.ndarray, y: np.ndarray) -> np.ndarray:

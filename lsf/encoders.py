@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import Tags
 
 from lsf import checks
 from lsf.blocks import in_blocks
@@ -44,21 +45,23 @@ def flatten(x: Any) -> np.ndarray:
 class FlattenedPCA(TransformerMixin, BaseEstimator):
     """Principal components of flattened samples, centred and exact.
 
-    Parameter: `n_components`, at most the samples and features of fit. Fitted: `pca_`, scikit-learn's.
+    Parameter: `n_components`, at most the samples and features of fit; None: as many as there can be. Fitted: `pca_`,
+    scikit-learn's, `n_features_in_`.
     """
 
-    def __init__(self, n_components: int) -> None:
+    def __init__(self, n_components: int | None = None) -> None:
         self.n_components = n_components
 
     def fit(self, x: Any, y: Any = None) -> FlattenedPCA:
         """x (n, ...) flattened; y is not used. Raises ValueError on NaN or infinite x, or too few samples."""
         self.pca_ = PCA(self.n_components, svd_solver="full").fit(flatten(x).astype(np.float64))
+        self.n_features_in_ = self.pca_.n_features_in_
         return self
 
     def transform(self, x: Any) -> np.ndarray:
         """(n, n_components) in the units of x; raises ValueError if x has other features than in fit."""
         checks.fitted(self, "pca_")
-        return in_blocks(self.pca_.transform, flatten(x))
+        return in_blocks(self.pca_.transform, checks.as_in_fit("x", flatten(x), self.n_features_in_))
 
 
 class EnergyFeatures(TransformerMixin, BaseEstimator):
@@ -68,11 +71,11 @@ class EnergyFeatures(TransformerMixin, BaseEstimator):
     probe on x itself has no power. U_c (features, rank) spans the top principal directions of class c,
     uncentred.
 
-    Parameter: `rank`, the dimension of the class subspaces. Fitted: `classes_`, `frames_` (C, features,
-    rank).
+    Parameter: `rank`, the dimension of the class subspaces. Fitted: `classes_`, `n_features_in_`, `frames_`
+    (C, features, rank).
     """
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self, rank: int = 1) -> None:
         self.rank = rank
 
     def fit(self, x: Any, y: Any) -> EnergyFeatures:
@@ -81,18 +84,20 @@ class EnergyFeatures(TransformerMixin, BaseEstimator):
         """
         rows = checks.flat("x", x).astype(np.float64)
         labels = checks.labels_for("y", y, len(rows), "x")
-        classes = np.unique(labels)
+        classes = checks.classes_of("y", labels)
         frames = np.stack([self._frame(rows[labels == c], c) for c in classes])
-        self.classes_, self.frames_ = classes, frames
+        self.classes_, self.frames_, self.n_features_in_ = classes, frames, rows.shape[1]
         return self
 
     def transform(self, x: Any) -> np.ndarray:
         """(n, C) energies in the squared units of x, classes in label order."""
         checks.fitted(self, "frames_")
-        rows = checks.flat("x", x)
-        if rows.shape[1] != self.frames_.shape[1]:
-            raise ValueError(f"x has {rows.shape[1]} features, fit saw {self.frames_.shape[1]}")
-        return in_blocks(self._energies, rows)
+        return in_blocks(self._energies, checks.as_in_fit("x", checks.flat("x", x), self.n_features_in_))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
 
     def _frame(self, rows: np.ndarray, c: Any) -> np.ndarray:
         if not 1 <= self.rank <= min(rows.shape):

@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, clone
 from lsf import checks
 from lsf.encoders import as_encoder
 from lsf.probe import Probe
+from lsf.report import FilterMixin
 from lsf.rules import Top
 
 __all__ = ["LatentSpaceFilter", "held_out"]
@@ -27,16 +28,17 @@ __all__ = ["LatentSpaceFilter", "held_out"]
 PAPER = Top(quota="global")
 
 
-class LatentSpaceFilter(BaseEstimator):
+class LatentSpaceFilter(FilterMixin, BaseEstimator):
     """Encoder + probe + rule.
 
     Parameters: `encoder` (None: x are latents; a transformer, cloned before it is fitted; a callable),
     `rule` (default: the paper's global top; see `lsf.rules` for what a rule is), `random_state` (integer,
     Generator or None) for the held-out split, and for the draws of a rule where `select` is given no rng.
 
-    Fitted: `encoder_`, `probe_`, `classes_`, and for a rule with `uses_reference` also `held_out_` (indices
-    of the stratified fifth of the real data kept from encoder and probe) and `reference_` (their scores and
-    labels); both None for the other rules.
+    Fitted: `encoder_`, `probe_`, `classes_`, `n_features_in_` (numbers a sample), and for a rule with
+    `uses_reference` also `held_out_` (indices of the stratified fifth of the real data kept from encoder and probe),
+    `reference_` (their scores and labels) and `held_out_right_` (whether the probe finds that label the most
+    probable); these None for the other rules.
     """
 
     def __init__(self, encoder: Any = None, rule: Any = PAPER, random_state: Any = None) -> None:
@@ -65,17 +67,22 @@ class LatentSpaceFilter(BaseEstimator):
         rest = np.setdiff1d(np.arange(len(x)), out)
         encoder = clone(as_encoder(self.encoder)).fit(x[rest], y[rest])
         probe = Probe().fit(_encode(encoder, x[rest]), y[rest])
-        reference = (
-            (probe.log_confidence(_encode(encoder, x[out]), y[out]), y[out]) if uses_reference else None
-        )
+        reference = right = None
+        if uses_reference:
+            h = _encode(encoder, x[out])
+            reference, right = (probe.log_confidence(h, y[out]), y[out]), probe.predict(h) == y[out]
         self.encoder_, self.probe_, self.classes_ = encoder, probe, probe.classes_
         self.held_out_, self.reference_ = (out if uses_reference else None), reference
+        self.held_out_right_, self.n_features_in_ = right, checks.features_of(x)
         return self
 
     def transform(self, x: Any) -> np.ndarray:
-        """Latents (n, features) of samples x (n, ...), as the probe sees them; NotFittedError before fit."""
+        """Latents (n, features) of samples x (n, ...), as the probe sees them; NotFittedError before fit, ValueError
+        on other features than in fit.
+        """
         checks.fitted(self, "probe_")
-        return _encode(self.encoder_, checks.finite("x", x))
+        samples = checks.as_in_fit("x", checks.finite("x", x), self.n_features_in_)
+        return _encode(self.encoder_, samples)
 
     def score_samples(self, x: Any, y: Any) -> np.ndarray:
         """Log-confidence of each sample's own label, (n,) float64, at most 0; higher is kept first.
@@ -88,6 +95,14 @@ class LatentSpaceFilter(BaseEstimator):
         labels = checks.labels_for("y", y, len(samples), "x")
         checks.known("y", labels, self.classes_)
         return self.probe_.log_confidence(self.transform(samples), labels)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """The probe's probabilities (n, C) of the classes, in the order of `classes_`, for samples x (n, ...).
+
+        They saturate: rank by `score_samples`. Errors as `score_samples`.
+        """
+        h = self.transform(x)
+        return self.probe_.predict_proba(h)
 
     def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
         """Sorted indices into the pool x (n, ...), y (n,) of the `budget` samples the rule keeps.

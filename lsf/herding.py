@@ -39,6 +39,7 @@ from lsf import checks
 from lsf.blocks import BLOCK
 from lsf.density_ratio import RankSumFilter
 from lsf.filter import LatentSpaceFilter
+from lsf.report import FilterMixin
 
 __all__ = ["TrimHerdFilter", "excess", "herd", "mean_distance", "left_out_energies", "shares_of"]
 
@@ -46,14 +47,14 @@ FOLDS = 5
 """Parts of the trusted data, each scored by a probe on the others: a fifth, as `lsf.filter.held_out`."""
 
 
-class TrimHerdFilter(BaseEstimator):
+class TrimHerdFilter(FilterMixin, BaseEstimator):
     """Drops what is certainly not real, and keeps of the rest what together is most like reality.
 
     Parameters: `encoder`, `confidence_encoder`, `C` as in `RankSumFilter`; `trim=False` herds the whole pool.
     The quota is always by class, in equal shares; what a class lacks is shared by the others.
 
-    Fitted: `encoder_`, `classes_`, `rank_sum_` (a `RankSumFilter`), `reference_` (energies and log-confidences
-    (m,) of the trusted data, each as if that sample had not been in fit).
+    Fitted: `encoder_`, `classes_`, `n_features_in_`, `rank_sum_` (a `RankSumFilter`), `reference_` (energies
+    and log-confidences (m,) of the trusted data, each as if that sample had not been in fit).
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class TrimHerdFilter(BaseEstimator):
         )
         self.encoder_, self.classes_ = rank_sum.encoder_, rank_sum.classes_
         self.rank_sum_, self.reference_ = rank_sum, reference
+        self.n_features_in_ = rank_sum.n_features_in_
         return self
 
     def transform(self, x: Any) -> np.ndarray:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
-from sklearn.base import BaseEstimator
+from scipy.special import log_softmax, logsumexp
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -24,11 +24,11 @@ from lsf.blocks import in_blocks
 __all__ = ["Probe"]
 
 
-class Probe(BaseEstimator):
+class Probe(ClassifierMixin, BaseEstimator):
     """Standardised softmax regression with an L2 penalty 1 / (2 C) on the weights, fitted by L-BFGS.
 
     Parameters: `C`, inverse penalty; `max_iter`, after which scikit-learn warns that the fit has not
-    converged. Fitted: `classes_` (sorted), `scaler_`, `regression_`.
+    converged. Fitted: `classes_` (sorted), `n_features_in_`, `n_iter_`, `scaler_`, `regression_`.
     """
 
     def __init__(self, C: float = 1.0, max_iter: int = 2000) -> None:
@@ -43,13 +43,30 @@ class Probe(BaseEstimator):
         """
         rows = checks.flat("h", h).astype(np.float64)
         labels = checks.labels_for("y", y, len(rows), "h")
-        classes = np.unique(labels)
+        classes = checks.classes_of("y", labels)
         if len(classes) < 2:
-            raise ValueError(f"y must have at least two classes, found {classes.tolist()}")
+            raise ValueError(f"y must have at least two classes, found 1 class: {classes.tolist()}")
         scaler = _scaler(rows)
         regression = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(scaler.transform(rows), labels)
         self.classes_, self.scaler_, self.regression_ = classes, scaler, regression
+        self.n_features_in_, self.n_iter_ = rows.shape[1], int(regression.n_iter_.max())
         return self
+
+    def predict(self, h: Any) -> np.ndarray:
+        """The most probable class (n,) of latents h (n, ...), of two equally probable the first; errors as `logits`."""
+        best = self.logits(h).argmax(axis=1)
+        return self.classes_[best]
+
+    def predict_proba(self, h: Any) -> np.ndarray:
+        """Probabilities (n, C) of the classes in the order of `classes_`, which sum to 1; errors as `logits`.
+
+        They saturate: rank by `log_odds` or `log_confidence`.
+        """
+        return np.exp(self.predict_log_proba(h))
+
+    def predict_log_proba(self, h: Any) -> np.ndarray:
+        """Logs (n, C) of the probabilities of the classes in the order of `classes_`; errors as `logits`."""
+        return log_softmax(self.logits(h), axis=1)
 
     def logits(self, h: Any) -> np.ndarray:
         """z (n, C) in float64, columns in the order of `classes_`; two classes have logits 0 and z.
@@ -57,9 +74,7 @@ class Probe(BaseEstimator):
         Raises NotFittedError before fit; ValueError on bad latents, or logits that overflow.
         """
         checks.fitted(self, "regression_")
-        rows = checks.flat("h", h).astype(np.float64, copy=False)
-        if rows.shape[1] != self.scaler_.n_features_in_:
-            raise ValueError(f"h has {rows.shape[1]} features, fit saw {self.scaler_.n_features_in_}")
+        rows = checks.as_in_fit("h", checks.flat("h", h), self.n_features_in_).astype(np.float64, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):
             return _not_overflown(in_blocks(self._logits, rows))
 

@@ -32,19 +32,21 @@ from sklearn.base import BaseEstimator, clone
 from lsf import checks
 from lsf.density_ratio import ClassScale
 from lsf.encoders import as_encoder
+from lsf.filter import _encode
 from lsf.herding import herd, mean_distance, shares_of
+from lsf.report import FilterMixin
 
 __all__ = ["ShrunkHerdFilter", "believed", "target_distances"]
 
 
-class ShrunkHerdFilter(BaseEstimator):
+class ShrunkHerdFilter(FilterMixin, BaseEstimator):
     """Keeps of each class what together is nearest to (1 - s) pool + s trusted data; s: how far the pool is surely off.
 
     Parameter: `encoder` (None: x are latents; a transformer, cloned before it is fitted; a callable). The quota is by
     class, in equal shares; what a class lacks is shared by the others. Nothing is drawn: equal pools, equal choices.
 
-    Fitted: `encoder_`, `classes_`, `scale_` (centre and scale of the latents' features in each class), `real_` (trusted
-    latents (m, d) in those units, and their labels).
+    Fitted: `encoder_`, `classes_`, `n_features_in_`, `scale_` (centre and scale of the latents' features in each
+    class), `real_` (trusted latents (m, d) in those units, and their labels).
     """
 
     def __init__(self, encoder: Any = None) -> None:
@@ -59,11 +61,18 @@ class ShrunkHerdFilter(BaseEstimator):
         x = checks.finite("x_real", x_real)
         y = checks.labels_for("y_real", y_real, len(x), "x_real")
         encoder = clone(as_encoder(self.encoder)).fit(x, y)
-        h = checks.flat("latents", encoder.transform(x)).astype(np.float64)
+        h = _encode(encoder, x).astype(np.float64)
         scale = ClassScale(h, y)
         z = scale(h, np.searchsorted(scale.classes, y))
         self.encoder_, self.classes_, self.scale_, self.real_ = encoder, scale.classes, scale, (z, y)
+        self.n_features_in_ = checks.features_of(x)
         return self
+
+    def transform(self, x: Any) -> np.ndarray:
+        """Latents (n, d) of samples x (n, ...); NotFittedError before fit."""
+        checks.fitted(self, "real_")
+        samples = checks.as_in_fit("x", checks.finite("x", x), self.n_features_in_)
+        return _encode(self.encoder_, samples).astype(np.float64, copy=False)
 
     def believed(self, x: Any, y: Any) -> np.ndarray:
         """s (C,) of each class of fit in the pool x (n, ...), y (n,); 0 where it is absent. Errors as `select`."""
@@ -95,8 +104,7 @@ class ShrunkHerdFilter(BaseEstimator):
         checks.fitted(self, "real_")
         samples = checks.finite("x", x)
         own = checks.known("y", checks.labels_for("y", y, len(samples), "x"), self.classes_)
-        h = checks.flat("latents", self.encoder_.transform(samples)).astype(np.float64)
-        return self.scale_(h, own), own
+        return self.scale_(self.transform(samples), own), own
 
     def _real(self, k: Any) -> np.ndarray:
         z, y = self.real_

@@ -14,15 +14,19 @@ from lsf import LatentSpaceFilter, Random, Top
 __all__ = [
     "AskingForMore",
     "BatchScoring",
+    "ByClass",
     "DescendingTies",
+    "FirstHalf",
     "GlobalSeed",
     "InPlace",
+    "KnowsTheReal",
     "LeastConfident",
     "Nondeterministic",
     "OrderDependent",
     "Probability",
     "QuotaIgnoring",
     "RandomTies",
+    "ReadsBorn",
     "Redrawing",
     "SaturatingFloat32",
     "Unsorted",
@@ -44,6 +48,13 @@ class OrderDependent(LatentSpaceFilter):
     def score_samples(self, x: Any, y: Any) -> np.ndarray:
         scores = super().score_samples(x, y)
         return scores - 1e-9 * np.arange(len(scores))
+
+
+class ByClass(LatentSpaceFilter):
+    """Scores of all classes in place of the sample's own."""
+
+    def score_samples(self, x: Any, y: Any) -> np.ndarray:
+        return self.predict_proba(x)
 
 
 class SaturatingFloat32(LatentSpaceFilter):
@@ -148,3 +159,30 @@ class GlobalSeed(_Wrong):
     def choose(self, scores: np.ndarray, y: np.ndarray, budget: int, rng: Any) -> np.ndarray:
         np.random.seed(0)  # noqa: NPY002 (the mistake)
         return np.sort(np.random.permutation(len(scores))[:budget])  # noqa: NPY002
+
+
+class ReadsBorn(LatentSpaceFilter):
+    """Reads where samples come from, if the array tells."""
+
+    def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        scores = self.score_samples(x, y)
+        return Top()(scores - getattr(x, "born", 0), np.asarray(y), budget)
+
+
+class KnowsTheReal(LatentSpaceFilter):
+    """Keeps what it has seen in fit before all else."""
+
+    def fit(self, x_real: Any, y_real: Any) -> KnowsTheReal:
+        self.seen_ = {row.tobytes() for row in x_real}
+        return super().fit(x_real, y_real)
+
+    def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        bonus = np.array([row.tobytes() in self.seen_ for row in x])
+        return Top()(self.score_samples(x, y) + bonus, np.asarray(y), budget)
+
+
+class FirstHalf(_Wrong):
+    """Looks at the first half of the pool first, where the real data use to stand; scores are right."""
+
+    def choose(self, scores: np.ndarray, y: np.ndarray, budget: int, rng: Any) -> np.ndarray:
+        return Top()(scores - (np.arange(len(scores)) >= len(scores) // 2), y, budget)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
-from lsf import EnergyFeatures, FlattenedPCA, LatentSpaceFilter, Top, density_ratio
+from lsf import EnergyFeatures, FlattenedPCA, LatentSpaceFilter, Top, density_ratio, laws
 from lsf.density_ratio import ClassScale, DensityRatioFilter, RankSumFilter, ranks_by_class, regress
 from lsf.herding import TrimHerdFilter
-from tests import lsf_laws as laws
 from tests.tolerances import NEAR_LIMIT, STANDARD_ERRORS, assert_asymptotic, close
 
 Y = np.repeat([0, 1], 10)
@@ -31,26 +29,18 @@ FILTERS = [
     TrimHerdFilter(confidence_encoder=EnergyFeatures(1), trim=False),
 ]
 SCORING = FILTERS[:4]
+LAWS = (*laws.LAWS_OF_SELECTION, laws.reads_no_provenance, laws.recognises_nothing_of_fit)
 
 
 def _name(value: Any) -> str:
     return getattr(value, "__name__", repr(value))
 
 
-def _with_scores(prototype: Any) -> Callable[[], Any]:
-    """Makers of filters whose pool scores go by the name that the laws ask for."""
-
-    class Scoring(type(prototype)):
-        score_samples = type(prototype).score_pool
-
-    return lambda: Scoring(**prototype.get_params(deep=False))
-
-
 # --- laws ---
 
 
 @pytest.mark.parametrize("prototype", FILTERS, ids=_name)
-@pytest.mark.parametrize("law", laws.LAWS_OF_SELECTION, ids=_name)
+@pytest.mark.parametrize("law", LAWS, ids=_name)
 @settings(max_examples=5)
 @given(world=laws.worlds())
 def test_selection(law: Any, prototype: Any, world: laws.World) -> None:
@@ -68,7 +58,7 @@ def test_equal_shares(prototype: Any, world: laws.World) -> None:
 @settings(max_examples=5)
 @given(world=laws.worlds())
 def test_scores_order_the_choice(prototype: Any, world: laws.World) -> None:
-    make = _with_scores(prototype)
+    make = lambda: clone(prototype)  # noqa: E731
     laws.nested_in_budget(make, world)
     laws.ties_go_to_the_lower_index(make, world)
     if prototype.quota == "global":
@@ -95,7 +85,7 @@ def test_a_score_does_not_belong_to_a_sample(prototype: Any, seed: int) -> None:
     """The law of `LatentSpaceFilter` that these filters give up, as their module says."""
     world = laws.world_from(classes=3, features=3, per_class=15, share=0.5, seed=seed)
     with pytest.raises(AssertionError):
-        laws.scores_ignore_neighbours(_with_scores(prototype), world)
+        laws.scores_ignore_neighbours(lambda: clone(prototype), world)
 
 
 # --- the ratio ---

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from lsf import LatentSpaceFilter, Random, Top, herding
+from lsf import LatentSpaceFilter, Random, Top, herding, laws
 from lsf.density_ratio import ClassScale, RankSumFilter
 from lsf.herding import (
     TrimHerdFilter,
@@ -21,7 +21,6 @@ from lsf.herding import (
     mean_distance,
     shares_of,
 )
-from tests import lsf_laws as laws
 from tests.tolerances import FALSE_ALARM, STANDARD_ERRORS, close
 
 

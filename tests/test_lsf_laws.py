@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from lsf import EnergyFeatures, FlattenedPCA, LatentSpaceFilter, Matched, Random, Threshold, Top
+from lsf import EnergyFeatures, FlattenedPCA, LatentSpaceFilter, Matched, Random, Threshold, Top, laws
 from tests import broken_filters as broken
-from tests import lsf_laws as laws
 
 ENCODERS = [None, EnergyFeatures(rank=1), FlattenedPCA(1), abs]
 GLOBAL = [Top(), Random(), Threshold(shortfall="fill"), Matched(quota="global", shortfall="fill")]
@@ -32,7 +31,7 @@ def _maker(rule: Any = BY_CLASS[0], encoder: Any = None) -> Callable[[], LatentS
 
 
 @pytest.mark.parametrize("encoder", ENCODERS, ids=_name)
-@pytest.mark.parametrize("law", laws.LAWS_OF_SCORES, ids=_name)
+@pytest.mark.parametrize("law", laws.LAWS_OF_SCORES + laws.LAWS_OF_CONFIDENCE, ids=_name)
 @settings(max_examples=25)
 @given(world=laws.worlds())
 def test_scores(law: Law, encoder: Any, world: laws.World) -> None:
@@ -44,7 +43,7 @@ def test_scores(law: Law, encoder: Any, world: laws.World) -> None:
 
 
 @pytest.mark.parametrize("rule", GLOBAL + BY_CLASS, ids=_name)
-@pytest.mark.parametrize("law", laws.LAWS_OF_SELECTION, ids=_name)
+@pytest.mark.parametrize("law", laws.LAWS_OF_SELECTION + laws.LAWS_OF_PROVENANCE, ids=_name)
 @settings(max_examples=15)
 @given(world=laws.worlds())
 def test_selection(law: Law, rule: Any, world: laws.World) -> None:
@@ -79,7 +78,8 @@ def test_top_is_top(world: laws.World) -> None:
 
 
 CONTROLS = [
-    (laws.one_number_a_sample, broken.Probability),
+    (laws.one_number_a_sample, broken.ByClass),
+    (laws.scores_are_log_confidences, broken.Probability),
     (laws.scores_follow_samples, broken.OrderDependent),
     (laws.scores_ignore_neighbours, broken.BatchScoring),
     (laws.scores_do_not_saturate, broken.SaturatingFloat32),
@@ -89,6 +89,9 @@ CONTROLS = [
     (laws.same_seed_same_choice, broken.Nondeterministic),
     (laws.leaves_arguments_and_global_state_alone, broken.InPlace),
     (laws.leaves_arguments_and_global_state_alone, broken.GlobalSeed),
+    (laws.reads_no_provenance, broken.ReadsBorn),
+    (laws.recognises_nothing_of_fit, broken.KnowsTheReal),
+    (laws.choice_follows_samples, broken.FirstHalf),
     (laws.nested_in_budget, broken.Redrawing),
     (laws.equal_shares_by_class, broken.QuotaIgnoring),
     (laws.ties_go_to_the_lower_index, broken.RandomTies),

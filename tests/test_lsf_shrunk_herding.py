@@ -12,9 +12,9 @@ from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from lsf import laws
 from lsf.herding import TrimHerdFilter, herd
 from lsf.shrunk_herding import ShrunkHerdFilter, believed, target_distances
-from tests import lsf_laws as laws
 from tests.test_lsf_herding import Chance, Surest, does_no_harm, energy_distance, restores
 from tests.tolerances import STANDARD_ERRORS, close
 
@@ -40,7 +40,14 @@ class BelievesAll(ShrunkHerdFilter):
 
 
 @pytest.mark.parametrize(
-    "law", [*laws.LAWS_OF_SELECTION, laws.equal_shares_by_class], ids=lambda f: f.__name__
+    "law",
+    [
+        *laws.LAWS_OF_SELECTION,
+        laws.reads_no_provenance,
+        laws.recognises_nothing_of_fit,
+        laws.equal_shares_by_class,
+    ],
+    ids=lambda f: f.__name__,
 )
 @settings(max_examples=15)
 @given(world=laws.worlds())

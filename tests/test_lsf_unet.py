@@ -11,9 +11,8 @@ from diffusers import UNet2DModel
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from lsf import LatentSpaceFilter
+from lsf import LatentSpaceFilter, laws
 from lsf.diffusion_encoder import DiffusionEncoder
-from tests import lsf_laws as laws
 from tests.tolerances import FLOAT32, close
 
 ABAR = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
