@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from lsf import checks
 from lsf.blocks import BLOCK
@@ -148,7 +149,7 @@ class _Reader:
             raise ValueError(f"rows must be at least 1, found {self.rows}")
 
     def _cuts(self, count: int) -> Iterator[slice]:
-        return (slice(start, start + self.rows) for start in range(0, count, self.rows))
+        return gen_batches(count, self.rows)
 
 
 @dataclass(frozen=True, eq=False)
