@@ -24,6 +24,7 @@ from benchmarks.law_exact import (
 from benchmarks.networks import sampling_vs_matmul, training_vs_matmul
 from benchmarks.nuclear import ole_vs_svd
 from benchmarks.sampling import sampling_vs_ddpm1000
+from benchmarks.streaming import lsf_vs_cleanlab, score_select_vs_matmul
 from sims import progress
 from sims.sweep import single_thread
 
@@ -32,6 +33,8 @@ BENCHMARKS = {
     for benchmark in (
         confidence_vs_monte_carlo,
         ole_vs_svd,
+        score_select_vs_matmul,
+        lsf_vs_cleanlab,
         sampling_vs_ddpm1000,
         law_exact_replace_1000,
         law_exact_accumulate_1000,

@@ -130,7 +130,7 @@ def _scores(name: str, values: Any) -> np.ndarray:
     scores = checks.finite(name, values)
     if scores.ndim != 1:
         raise ValueError(f"{name} must be one number a sample (1-D), found shape {scores.shape}")
-    return scores.astype(np.float64)
+    return scores.astype(np.float64, copy=False)
 
 
 def _pair(real: Any) -> tuple[np.ndarray, np.ndarray]:

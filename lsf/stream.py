@@ -9,14 +9,13 @@ to `fitted.score_samples` and `fitted.select` of the whole, whatever the sizes o
 blocks of 4,096 rows, sums run over blocks in their order, products on one BLAS thread, and the i-th sample's key is the
 i-th number of the generator, a function of seed and index. A pool in memory goes the same way, as one chunk.
 
-Of n samples, d latents, C classes, beside one chunk and a block of 4096 (x + 8 d + 40 C) bytes:
+Of n samples, d latents, C classes, labels of L bytes, beside one chunk and a block of 4096 (x + 8 d) bytes:
 
-    filter                  passes over the chunks      memory, bytes             temporary file, bytes
-    LatentSpaceFilter       1                           (50 + labels) n           none
-    DensityRatio, RankSum   about 10; with an encoder   (60 + labels) n + 160 d^2   4 or 8 n d with an encoder
-                            1, then of the file
-    TrimHerd, ShrunkHerd    2 to 15, as these           (80 + labels) n + 160 d^2   8 n d, and as these
-    ole                     1                           8 C d (d + max(d, 1024))  none
+    filter                  passes over the chunks          memory, bytes                   temporary file, bytes
+    LatentSpaceFilter       1                               (40 + L) n, Threshold (60 + L) n   none
+    DensityRatio, RankSum   about 10; with an encoder 1     (50 + L) n + 24 (1 + 2d)(4097 + 2d)   4 or 8 n d, if encoded
+    TrimHerd, ShrunkHerd    3 to 13, 2; with an encoder 1   (60 + L) n and up to 128 MiB    8 n d, and 4 or 8 n d
+    ole                     1                               8 C d (d + max(d, 1024))        none
 
 Time is that of the encoder and of the products named in the modules of the filters; docs/at_size.md has an example.
 """

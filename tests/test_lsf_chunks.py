@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,12 @@ def test_bad_safetensors(tmp_path: Path) -> None:
         list(Safetensors(path, y="few"))
     with pytest.raises(KeyError, match=r"has no tensor \['z'\]; it has \['few', 'x', 'y'\]"):
         list(Safetensors(path, "z"))
+
+
+def test_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of docs/at_size.md, as it stands there."""
+    page = (Path(__file__).parents[1] / "docs" / "at_size.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 1
+    exec(compile(blocks[0], "docs/at_size.md", "exec"), {})
