@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -32,11 +33,15 @@ from lsf import (
     scratch,
     stream,
 )
+from lsf.blocks import BLOCK
 from lsf.candidates import lowest
-from lsf.ole import normalised_ole, ole
+from lsf.chunks import Blocks
+from lsf.density_ratio import features
+from lsf.latents import Latents
+from lsf.ole import Norms, normalised_ole, ole
 from lsf.rules import equal_shares
 from tests import lsf_laws as laws
-from tests.tolerances import POINT
+from tests.tolerances import POINT, close
 
 RULES = [
     Top(),
@@ -148,8 +153,8 @@ LARGE = [FILTERS[0], FILTERS[7], *FILTERS[9:16]]
 def test_a_stream_of_many_blocks_is_memory(prototype: Any, seed: int) -> None:
     world = large(seed)
     fitted = clone(prototype).fit(world.x_real, world.y_real)
-    for sizes in ((3000, 1, 999), (5000,)):
-        a_stream_is_memory(fitted, world, Cut(world.x, world.y, sizes))
+    for chunks in (Cut(world.x, world.y, (3000, 1, 999)), Reused(world.x, world.y, (5000,))):
+        a_stream_is_memory(fitted, world, chunks)
 
 
 def test_one_row_at_a_time(seed: int) -> None:
@@ -165,6 +170,10 @@ def test_encoder_that_rounds_by_its_company(seed: int) -> None:
     for fitted in (LatentSpaceFilter(Company()), DensityRatioFilter(Company())):
         fitted.fit(world.x_real, world.y_real)
         a_stream_is_memory(fitted, world, Cut(world.x, world.y, (700,)))
+        company = np.repeat(
+            [BLOCK, BLOCK, len(world.x) - 2 * BLOCK], [BLOCK, BLOCK, len(world.x) - 2 * BLOCK]
+        )
+        np.testing.assert_array_equal(fitted.transform(world.x), world.x + 1e-3 * company[:, None])
 
 
 class Company(TransformerMixin, BaseEstimator):
@@ -178,6 +187,32 @@ class Company(TransformerMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+def test_passes_over_blocks_are_whole(seed: int) -> None:
+    """What all of these filters read is the pool: each block once, classes in their order."""
+    world = large(seed)
+    fitted = ShrunkHerdFilter().fit(world.x_real, world.y_real)
+    latents = Latents(fitted, Blocks(Cut(world.x, world.y, (5000,))))
+    h, own = (np.concatenate(part) for part in zip(*latents, strict=True))
+    np.testing.assert_array_equal(h, world.x)
+    np.testing.assert_array_equal(fitted.classes_[own], world.y)
+    for k, z in enumerate(latents.by_class(fitted.scale_)):
+        np.testing.assert_array_equal(z, fitted.scale_(h, own)[own == k])
+
+
+def test_ratio_of_many_blocks_is_that_of_scikit_learn(seed: int) -> None:
+    """Weights are of the pool, not of a block."""
+    world = large(seed)
+    fitted = DensityRatioFilter(C=0.5).fit(world.x_real, world.y_real)
+    z_real = fitted.real_[0]
+    z = np.concatenate([z_real, fitted.scale_(world.x, np.searchsorted(fitted.classes_, world.y))])
+    positive = np.arange(len(z)) < len(z_real)
+    weights = np.where(positive, 1, len(z_real) / len(world.x))
+    oracle = LogisticRegression(C=0.5, fit_intercept=False, tol=1e-12, solver="newton-cholesky")
+    oracle.fit(features(z).T, positive, sample_weight=weights)
+    expected = features(z[len(z_real) :]).T @ oracle.coef_[0]
+    assert close(fitted.score_pool(world.x, world.y), expected, condition=1000)
 
 
 @pytest.mark.parametrize("prototype", [FILTERS[12], FILTERS[14], FILTERS[16]], ids=_name)
@@ -288,10 +323,19 @@ def test_ole_in_one_pass_is_that_of_svd(
     by_class = sum(np.linalg.svd(exact[y == c], compute_uv=False).sum() for c in range(3))
     expected = by_class - np.linalg.svd(exact, compute_uv=False).sum()
     found = stream.ole(Once([(x[:900], y[:900]), (x[900:], y[900:])]))
+    assert found == ole(x, y)
     assert abs(found / expected - 1) < POINT
     grams = [x[y == c].T @ x[y == c] for c in range(3)]
     norms = [np.sqrt(np.abs(np.linalg.eigvalsh(gram))).sum() for gram in [*grams, sum(grams)]]
     assert abs((sum(norms[:-1]) - norms[-1]) / expected - 1) > 100 * POINT, "control: float32 Gram matrices"
+
+
+def test_ole_holds_no_more_rows_than_it_says(rng: np.random.Generator) -> None:
+    norms = Norms()
+    for _ in range(5):
+        norms.add(rng.standard_normal((700, 3)), np.zeros(700, int))
+    (one,) = norms._classes.values()
+    assert len(one.held()) == 5 * 700 % 1024
 
 
 class Once(list[Any]):
