@@ -385,6 +385,11 @@ class Shrinking:
             "x has 1 NaN or infinite values, the first in row 2 of chunk 2$",
         ),
         (
+            _halves(_with(np.nan, 15)),
+            ValueError,
+            "x has 1 NaN or infinite values, the first in row 0 of chunk 2$",
+        ),
+        (
             _halves(_with(-np.inf)),
             ValueError,
             "x has 1 NaN or infinite values, the first in row 7 of chunk 0$",
