@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks.bfloat16 import NotMeasured
 from benchmarks.timing import Result, fastest
 from lsf import stream
-from lsf.blocks import BLOCK
-from lsf.chunks import Blocks, Npy
+from lsf.blocks import BLOCK, Blocks
+from lsf.chunks import Npy
 from lsf.filter import LatentSpaceFilter
 from lsf.probe import Probe
 from sims import progress

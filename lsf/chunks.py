@@ -9,13 +9,13 @@ readers here, which hold one chunk at a time:
     Parquet("pool.parquet", "latent", "label")   a column of lists of one length, or several columns; needs pyarrow
     Safetensors("pool.safetensors", "x", "y")    tensors by name, read slice by slice; needs safetensors
 
-A generator can be read once only, so it is refused. `Blocks` cuts chunks anew into blocks of `BLOCK` rows, whatever
-their sizes: what is computed block by block does not depend on the chunks.
+A generator can be read once only, so it is refused. `lsf.blocks.Blocks` cuts chunks anew, whatever their sizes: what is
+computed block by block does not depend on the chunks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,119 +24,12 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from lsf import checks
-from lsf.blocks import BLOCK
+from lsf.blocks import BLOCK, Chunk, pair
 
-__all__ = ["Blocks", "Whole", "Arrays", "Npy", "Parquet", "Safetensors", "re_iterable"]
+__all__ = ["Arrays", "Npy", "Parquet", "Safetensors"]
 
 ROWS = 4 * BLOCK
 """Rows a chunk of the readers, unless they are told another number."""
-
-Chunk = tuple[np.ndarray, np.ndarray]
-
-
-def re_iterable(chunks: Any) -> Iterable[Any]:
-    """`chunks`, or a TypeError with the cure if they can be read once only, or not at all."""
-    cure = "give a list of pairs (x, y), a reader of lsf.chunks, or an object whose __iter__ starts anew"
-    if not hasattr(chunks, "__iter__") or isinstance(chunks, np.ndarray | str | bytes | dict):
-        raise TypeError(
-            f"chunks must be a re-iterable of pairs (x, y), found {type(chunks).__name__}: {cure}"
-        )
-    if iter(chunks) is chunks:
-        raise TypeError(f"chunks can be read once only, being a {type(chunks).__name__}: {cure}")
-    return chunks
-
-
-class Blocks:
-    """Chunks cut anew: each iteration gives (x, y) of exactly `size` rows, the last block fewer, none empty.
-
-    Raises TypeError on chunks that cannot be read again or are no pairs, ValueError naming the chunk where x and y
-    differ in length, or samples or labels in kind from those before; ValueError if there is no row at all.
-    """
-
-    def __init__(self, chunks: Any, size: int = BLOCK) -> None:
-        self.chunks, self.size = re_iterable(chunks), size
-        self._starts: list[int] = []
-
-    def __iter__(self) -> Iterator[Chunk]:
-        held: list[Chunk] = []
-        missing = self.size
-        for x, y in self._checked():
-            start = 0
-            while len(x) - start >= missing:
-                yield _joined([*held, (x[start : start + missing], y[start : start + missing])])
-                start, held, missing = start + missing, [], self.size
-            if start < len(x):
-                # a copy: the chunk may be a buffer that is filled anew
-                held.append((x[start:].copy(), y[start:].copy()))
-                missing -= len(x) - start
-        if held:
-            yield _joined(held)
-        elif not any(self._starts):
-            raise ValueError("chunks hold no sample")
-
-    def map(self, row_map: Callable[[np.ndarray, np.ndarray], Any]) -> Iterator[Any]:
-        """`row_map(x, y)` of every block; a sample that it finds unusable is named by its chunk and row."""
-        start = 0
-        for x, y in self:
-            with checks.located(start, self.where):
-                result = row_map(x, y)
-            yield result
-            start += len(x)
-
-    def where(self, sample: int) -> str:
-        """In words, where a sample that has been read stands."""
-        chunk = int(np.searchsorted(self._starts, sample, side="right")) - 1
-        return f"row {sample - self._starts[chunk]} of chunk {chunk}"
-
-    def _checked(self) -> Iterator[Chunk]:
-        self._starts = [0]
-        kind: Any = None
-        for number, chunk in enumerate(self.chunks):
-            x, y = _pair(number, chunk)
-            found = (x.shape[1:], _kind(y)) if len(x) else kind
-            if kind is not None and found != kind:
-                this, before = (
-                    f"samples of shape {shape} and {of} for labels" for shape, of in (found, kind)
-                )
-                raise ValueError(f"chunk {number} has {this}, those before it {before}")
-            kind = found
-            yield x, y
-            self._starts.append(self._starts[-1] + len(x))
-
-
-class Whole(Blocks):
-    """A pool in memory, x (n, ...) and y (n,): a stream of one chunk, whose samples go by their numbers alone."""
-
-    def __init__(self, x: Any, y: Any) -> None:
-        samples = checks.samples("x", x)
-        if not len(samples):
-            raise ValueError(f"x must hold at least one sample, found shape {samples.shape}")
-        super().__init__([(samples, checks.labels_for("y", y, len(samples), "x"))])
-
-    def where(self, sample: int) -> str:
-        """In words, which sample that is."""
-        return f"sample {sample}"
-
-
-def _pair(number: int, chunk: Any) -> Chunk:
-    try:
-        x, y = chunk
-    except (TypeError, ValueError):
-        raise TypeError(f"chunk {number} must be a pair (x, y), found {type(chunk).__name__}") from None
-    samples = checks.samples(f"x of chunk {number}", x)
-    return samples, checks.labels_for(f"y of chunk {number}", y, len(samples), "x")
-
-
-def _kind(y: np.ndarray) -> str:
-    """What labels are, widths apart: joining words and numbers would make words of the numbers."""
-    return "words" if y.dtype.kind in "OUST" else "truth values" if y.dtype.kind == "b" else "numbers"
-
-
-def _joined(parts: list[Chunk]) -> Chunk:
-    if len(parts) == 1:
-        return parts[0]
-    xs, ys = zip(*parts, strict=True)
-    return np.concatenate(xs), np.concatenate(ys)
 
 
 class _Reader:
@@ -161,7 +54,7 @@ class Arrays(_Reader):
     rows: int = ROWS
 
     def __iter__(self) -> Iterator[Chunk]:
-        x, y = _pair(0, (self.x, self.y))
+        x, y = pair(0, (self.x, self.y))
         return ((x[rows], y[rows]) for rows in self._cuts(len(x)))
 
 

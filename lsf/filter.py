@@ -18,8 +18,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from lsf import checks
-from lsf.blocks import one_blas_thread, slices
-from lsf.chunks import Whole
+from lsf.blocks import Whole, one_blas_thread, slices
 from lsf.encoders import as_encoder
 from lsf.probe import Probe
 from lsf.rules import Top

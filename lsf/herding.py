@@ -40,9 +40,8 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, clone
 
 from lsf import checks
-from lsf.blocks import BLOCK, slices
+from lsf.blocks import BLOCK, Whole, slices
 from lsf.candidates import lowest
-from lsf.chunks import Whole
 from lsf.density_ratio import RankSumFilter
 from lsf.filter import LatentSpaceFilter
 from lsf.latents import Latents

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from lsf import checks, scratch
-from lsf.blocks import slices
-from lsf.chunks import Blocks
+from lsf.blocks import Blocks, slices
 from lsf.encoders import as_encoder
 from lsf.filter import encoded
 

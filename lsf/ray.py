@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from lsf import checks, scratch
-from lsf.blocks import BLOCK
-from lsf.chunks import Whole
+from lsf.blocks import BLOCK, Whole
 from lsf.filter import encoded
 from lsf.latents import AreLatents, Latents
 

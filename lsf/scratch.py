@@ -41,7 +41,7 @@ class Growing:
             found, before = f"{rows.shape[1]} {rows.dtype}", f"{self._width} {self._dtype}"
             raise ValueError(f"x has latents of {found} numbers, and of {before} before")
         self._width, self._dtype = rows.shape[1], rows.dtype
-        self._parts.append(rows)
+        self._parts.append(rows.copy())  # they may be a view of a buffer that is filled anew
         self._rows += len(rows)
         self._held += rows.nbytes
         if self._held > MEMORY:

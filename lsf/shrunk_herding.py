@@ -30,8 +30,7 @@ from scipy.stats import energy_distance
 from sklearn.base import BaseEstimator, clone
 
 from lsf import checks
-from lsf.blocks import slices
-from lsf.chunks import Whole
+from lsf.blocks import Whole, slices
 from lsf.density_ratio import ClassScale
 from lsf.encoders import as_encoder
 from lsf.filter import encoded

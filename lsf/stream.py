@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from lsf import checks
-from lsf.chunks import Blocks
+from lsf.blocks import Blocks
 from lsf.latents import Latents
 from lsf.ole import Norms
 

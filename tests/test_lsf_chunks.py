@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsf import LatentSpaceFilter, stream
-from lsf.chunks import Arrays, Blocks, Npy, Parquet, Safetensors
+from lsf.blocks import Blocks
+from lsf.chunks import Arrays, Npy, Parquet, Safetensors
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -33,9 +33,8 @@ from lsf import (
     scratch,
     stream,
 )
-from lsf.blocks import BLOCK
+from lsf.blocks import BLOCK, Blocks
 from lsf.candidates import lowest
-from lsf.chunks import Blocks
 from lsf.density_ratio import features
 from lsf.latents import Latents
 from lsf.ole import Norms, normalised_ole, ole
@@ -146,7 +145,7 @@ def large(seed: int) -> laws.World:
     return replace(world, x_real=world.x_real[real], y_real=world.y_real[real], larger=300)
 
 
-LARGE = [FILTERS[0], FILTERS[7], *FILTERS[9:16]]
+LARGE = [FILTERS[0], FILTERS[7], *FILTERS[9:16], DensityRatioFilter(np.asarray)]
 
 
 @pytest.mark.parametrize("prototype", LARGE, ids=_name)
