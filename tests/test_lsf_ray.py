@@ -22,10 +22,11 @@ FILTERS = [
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """A Ray of this module's own, on this machine."""
-    module = pytest.importorskip("ray", reason="Ray (extra `scale`) is not installed")
-    pytest.importorskip("ray.data")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_raylet_start_wait_time_s", "180")  # on a busy machine
+        module = pytest.importorskip("ray", reason="Ray (extra `scale`) is not installed")
+        pytest.importorskip("ray.data")
         module.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
         module.data.DataContext.get_current().enable_progress_bars = False
         yield module
