@@ -57,7 +57,7 @@ def main(rows: tuple[str, ...], out: Path) -> None:
     """Measure speed as ratios, both sides in this process on one thread, and write them as JSON.
 
     With names of ROWs only these are measured, and the others that the file holds stay. All take some twenty minutes,
-    a third of that generation-step-vs-ddpm1000; score-select-vs-matmul and lsf-vs-cleanlab write 2 GB to TMPDIR for a while.
+    a third of that generation-step-vs-ddpm1000; two rows of large pools write 2 GB to TMPDIR for a while.
     """
     if unknown := sorted(set(rows) - BENCHMARKS.keys()):
         raise click.UsageError(f"no row {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
