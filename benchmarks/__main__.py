@@ -24,6 +24,7 @@ from benchmarks.law_exact import (
 from benchmarks.networks import sampling_vs_matmul, training_vs_matmul
 from benchmarks.nuclear import ole_vs_svd
 from benchmarks.sampling import sampling_vs_ddpm1000
+from benchmarks.streaming import lsf_vs_cleanlab, score_select_vs_matmul
 from sims import progress
 from sims.sweep import single_thread
 
@@ -32,6 +33,8 @@ BENCHMARKS = {
     for benchmark in (
         confidence_vs_monte_carlo,
         ole_vs_svd,
+        score_select_vs_matmul,
+        lsf_vs_cleanlab,
         sampling_vs_ddpm1000,
         law_exact_replace_1000,
         law_exact_accumulate_1000,
@@ -53,8 +56,8 @@ BENCHMARKS = {
 def main(rows: tuple[str, ...], out: Path) -> None:
     """Measure speed as ratios, both sides in this process on one thread, and write them as JSON.
 
-    With names of ROWs only these are measured, and the others that the file holds stay. All take a quarter of an hour,
-    half of that generation-step-vs-ddpm1000.
+    With names of ROWs only these are measured, and the others that the file holds stay. All take some twenty minutes,
+    a third of that generation-step-vs-ddpm1000; two rows of large pools write 2 GB to TMPDIR for a while.
     """
     if unknown := sorted(set(rows) - BENCHMARKS.keys()):
         raise click.UsageError(f"no row {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")

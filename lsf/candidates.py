@@ -13,7 +13,7 @@ import numpy as np
 
 from lsf import checks
 
-__all__ = ["Candidates", "Short", "matched_shares", "spread"]
+__all__ = ["Candidates", "Short", "lowest", "matched_shares", "spread"]
 
 
 class Short(ValueError):
@@ -54,11 +54,11 @@ class Candidates:
         """The `count` highest scores of the sorted indices `among` (all, if fewer); ties to the lower
         index.
         """
-        return among[np.argsort(-self.scores[among], kind="stable")[:count]]
+        return among[lowest(-self.scores[among], count)]
 
     def drawn(self, among: np.ndarray, count: int) -> np.ndarray:
         """`count` of `among` (all, if fewer), uniformly at random: those with the lowest keys."""
-        return among[np.argsort(self.keys[among], kind="stable")[:count]]
+        return among[lowest(self.keys[among], count)]
 
     def uniform(self) -> float:
         """One more uniform draw."""
@@ -80,6 +80,21 @@ class Candidates:
         """For each of `among`, the quantile of the real scores of its own class."""
         labels, where = np.unique(self.y[among], return_inverse=True)
         return np.array([np.quantile(self.real_scores(c), quantile) for c in labels])[where]
+
+
+def lowest(values: np.ndarray, count: int) -> np.ndarray:
+    """Sorted positions of the `count` lowest of `values` (all, if fewer), of equal ones the first.
+
+    By partition, in time O(n): all below the last value kept, then the first of those equal to it.
+    """
+    if count >= len(values):
+        return np.arange(len(values))
+    if count == 0:
+        return np.arange(0)
+    last = np.partition(values, count - 1)[count - 1]
+    kept = values < last
+    kept[np.flatnonzero(values == last)[: count - np.count_nonzero(kept)]] = True
+    return np.flatnonzero(kept)
 
 
 def matched_shares(real: np.ndarray, bins: int, count: int, u: float) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +130,7 @@ def _scores(name: str, values: Any) -> np.ndarray:
     scores = checks.finite(name, values)
     if scores.ndim != 1:
         raise ValueError(f"{name} must be one number a sample (1-D), found shape {scores.shape}")
-    return scores.astype(np.float64)
+    return scores.astype(np.float64, copy=False)
 
 
 def _pair(real: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,16 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
 __all__ = [
+    "Unusable",
+    "located",
+    "samples",
     "finite",
     "labels_for",
     "classes_of",
     "known",
     "features_of",
     "as_in_fit",
+    "rows",
     "flat",
     "whole",
     "budget_for",
@@ -29,12 +35,29 @@ __all__ = [
 ]
 
 
-def finite(name: str, values: Any) -> np.ndarray:
-    """`values` as an array with samples on its first axis.
+class Unusable(ValueError):
+    """`what` is wrong with some samples, the first of which is number `sample`; `cure` ends the message."""
 
-    Raises ValueError if it has no first axis, or a NaN or infinite entry (how many, and the first sample);
-    TypeError if it is complex or sparse.
-    """
+    def __init__(self, what: str, sample: int, cure: str = "", where: str = "") -> None:
+        super().__init__(f"{what}, the first in {where or f'sample {sample}'}{cure and f': {cure}'}")
+        self.what, self.sample, self.cure = what, sample, cure
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.sample, self.cure)
+
+
+@contextmanager
+def located(start: int, name: Callable[[int], str] | None = None) -> Iterator[None]:
+    """Within it a sample named `Unusable` is counted from `start`, and called `name(its number)`."""
+    try:
+        yield
+    except Unusable as error:
+        sample = start + error.sample
+        raise Unusable(error.what, sample, error.cure, name(sample) if name else "") from None
+
+
+def samples(name: str, values: Any) -> np.ndarray:
+    """`values` as an array with samples on its first axis; ValueError if it has none, TypeError if complex or sparse."""
     if values is None:
         raise ValueError(f"{name} is missing. Expected array-like (array or non-string sequence), got None")
     if issparse(values):
@@ -44,16 +67,41 @@ def finite(name: str, values: Any) -> np.ndarray:
         raise ValueError(f"{name} must have samples on its first axis, found a scalar")
     if np.issubdtype(array.dtype, np.complexfloating):
         raise TypeError(f"{name} must be real, found dtype {array.dtype}")
-    if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
-        bad = ~np.isfinite(array.reshape(len(array), -1))
-        first = int(np.argmax(bad.any(axis=1)))
-        raise ValueError(f"{name} has {int(bad.sum())} NaN or infinite values, the first in sample {first}")
     return array
+
+
+def finite(name: str, values: Any) -> np.ndarray:
+    """`values` as an array with samples on its first axis.
+
+    Raises ValueError if it has no first axis, or a NaN or infinite entry (how many, and the first sample);
+    TypeError if it is complex or sparse.
+    """
+    array = samples(name, values)
+    if np.issubdtype(array.dtype, np.inexact) and not _surely_finite(array):
+        bad = ~np.isfinite(array.reshape(len(array), -1))
+        if bad.any():
+            first = int(np.argmax(bad.any(axis=1)))
+            raise Unusable(f"{name} has {int(bad.sum())} NaN or infinite values", first)
+    return array
+
+
+def _surely_finite(array: np.ndarray) -> bool:
+    """One sum in place of an array of answers, as in scikit-learn; False also where the sum overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum()))
+
+
+def rows(name: str, values: Any) -> np.ndarray:
+    """Numbers, finite or not, one sample a row: trailing axes are flattened, a 1-D array is one feature."""
+    return _as_rows(name, samples(name, values))
 
 
 def flat(name: str, values: Any) -> np.ndarray:
     """Finite numbers, one sample a row: trailing axes are flattened, a 1-D array is one feature."""
-    array = finite(name, values)
+    return _as_rows(name, finite(name, values))
+
+
+def _as_rows(name: str, array: np.ndarray) -> np.ndarray:
     if not np.issubdtype(array.dtype, np.number) and array.dtype != bool:
         raise ValueError(f"{name} must be numbers, found dtype {array.dtype}")
     if array.size == 0:

@@ -20,28 +20,25 @@ look like its class and like reality.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve
-from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, clone
 
 from lsf import checks
-from lsf.blocks import in_blocks
+from lsf.blocks import Whole, in_blocks, one_blas_thread, slices
 from lsf.encoders import as_encoder
-from lsf.filter import LatentSpaceFilter, _encode
+from lsf.filter import LatentSpaceFilter, encoded
+from lsf.latents import Latents
+from lsf.newton import Part, regress
 from lsf.report import FilterMixin
 from lsf.rules import Top
 
 __all__ = ["DensityRatioFilter", "RankSumFilter", "ClassScale"]
-
-DECREMENT = 1e-12
-"""Newton's method takes its last step where the loss it can gain, over all weight, is below this; that step
-is quadratic, so what is left is about the square."""
-NEWTON_STEPS = 100
-"""Never reached: convex, and each step is halved until it gains."""
 
 
 class ClassScale:
@@ -82,14 +79,14 @@ class ClassScale:
 class _PoolFilter(FilterMixin, BaseEstimator):
     """What filters that score a whole pool share: `transform`, checks, and the choice of the highest scores.
 
-    A subclass sets `encoder_` and `classes_` in fit, has a `quota`, and scores latents in `_scores`.
+    A subclass sets `encoder_` and `classes_` in fit, has a `quota`, and scores a pool in `score_latents`.
     """
 
     def transform(self, x: Any) -> np.ndarray:
         """Latents (n, d) of samples x (n, ...); NotFittedError before fit."""
         checks.fitted(self, "classes_")
-        samples = checks.as_in_fit("x", checks.finite("x", x), self.n_features_in_)
-        return _encode(self.encoder_, samples).astype(np.float64, copy=False)
+        samples = checks.as_in_fit("x", checks.samples("x", x), self.n_features_in_)
+        return encoded(self.encoder_, samples).astype(np.float64, copy=False)
 
     def score_pool(self, x: Any, y: Any) -> np.ndarray:
         """One score for each sample of the pool x (n, ...), y (n,), float64; higher is kept first.
@@ -98,10 +95,7 @@ class _PoolFilter(FilterMixin, BaseEstimator):
         features than in fit, or a label never seen in fit.
         """
         checks.fitted(self, "classes_")
-        samples = checks.finite("x", x)
-        labels = checks.labels_for("y", y, len(samples), "x")
-        checks.known("y", labels, self.classes_)
-        return self._scores(self.transform(samples), labels)
+        return self.score_latents(Latents(self, Whole(x, y)))
 
     def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
         """Sorted indices of the `budget` samples of the pool x (n, ...), y (n,) that score highest.
@@ -111,12 +105,16 @@ class _PoolFilter(FilterMixin, BaseEstimator):
         out of range.
         """
         checks.fitted(self, "classes_")
-        samples = checks.finite("x", x)
-        number = checks.budget_for(budget, len(samples))
-        scores = self.score_pool(samples, y)
-        return Top(self.quota, "fill")(scores, np.asarray(y), number, classes=self.classes_)
+        number = checks.budget_for(budget, len(checks.samples("x", x)))
+        return self.select_latents(Latents(self, Whole(x, y)), number)
 
-    def _scores(self, h: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def select_latents(self, latents: Latents, budget: int) -> np.ndarray:
+        """`select` of a pool that need not be in memory."""
+        number = checks.budget_for(budget, len(latents))
+        return Top(self.quota, "fill")(self.score_latents(latents), latents.y, number, classes=self.classes_)
+
+    def score_latents(self, latents: Latents) -> np.ndarray:
+        """`score_pool` of a pool that need not be in memory."""
         raise NotImplementedError
 
 
@@ -149,21 +147,36 @@ class DensityRatioFilter(_PoolFilter):
         x = checks.finite("x_real", x_real)
         y = checks.labels_for("y_real", y_real, len(x), "x_real")
         encoder = clone(as_encoder(self.encoder)).fit(x, y)
-        h = _encode(encoder, x).astype(np.float64, copy=False)
+        h = encoded(encoder, x).astype(np.float64, copy=False)
         scale = ClassScale(h, y)
         self.encoder_, self.scale_, self.classes_ = encoder, scale, scale.classes
         self.real_ = scale(h, np.searchsorted(scale.classes, y)), y
         self.n_features_in_ = checks.features_of(x)
         return self
 
-    def _scores(self, h: np.ndarray, y: np.ndarray) -> np.ndarray:
-        z_real, z_pool = self.real_[0], self.scale_(h, np.searchsorted(self.classes_, y))
-        m, n = len(z_real), len(z_pool)
-        z = np.concatenate([z_real, z_pool])
-        is_real = np.arange(m + n) < m
-        weights = min(m, n) / np.where(is_real, m, n)
-        w = regress(features(z), is_real, weights, self.C)
-        return in_blocks(lambda part: w @ features(part), z_pool)
+    def score_latents(self, latents: Latents) -> np.ndarray:
+        """s (n,) of a pool that need not be in memory: one pass for each of Newton's steps, about ten, and one more."""
+        with one_blas_thread():
+            start = np.zeros(len(features(self.real_[0][:1])))
+            w = regress(_Sides(self.real_[0], self.scale_, latents), start, self.C)
+            score = partial(in_blocks, lambda part: w @ features(part))
+            return np.concatenate([score(self.scale_(h, own)) for h, own in latents])
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """Iterated: the trusted data, then the pool, as parts (f, s, weight) of `regress`; both sides weigh the same."""
+
+    real: np.ndarray
+    scale: ClassScale
+    pool: Latents
+
+    def __iter__(self) -> Iterator[Part]:
+        m, n = len(self.real), len(self.pool)
+        for rows in slices(m):
+            yield features(self.real[rows]), 1.0, min(m, n) / m
+        for h, own in self.pool:
+            yield features(self.scale(h, own)), -1.0, min(m, n) / n
 
 
 class RankSumFilter(_PoolFilter):
@@ -198,11 +211,19 @@ class RankSumFilter(_PoolFilter):
         self.n_features_in_ = ratio.n_features_in_
         return self
 
-    def _scores(self, h: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return self._sum_of_ranks(self.confidence_.score_samples(h, y), h, y)
+    def score_latents(self, latents: Latents) -> np.ndarray:
+        """Sums of ranks (n,) of a pool that need not be in memory."""
+        return self.sum_of_ranks(self.confidences(latents), latents)
 
-    def _sum_of_ranks(self, confidence: np.ndarray, h: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return ranks_by_class(confidence, y) + ranks_by_class(self.ratio_._scores(h, y), y)
+    def confidences(self, latents: Latents) -> np.ndarray:
+        """The probe's log-confidence (n,)."""
+        score = self.confidence_.score_samples
+        return np.concatenate([score(h, self.classes_[own]) for h, own in latents])
+
+    def sum_of_ranks(self, confidence: np.ndarray, latents: Latents) -> np.ndarray:
+        """Scores (n,) from the log-confidences."""
+        ratio = self.ratio_.score_latents(latents)
+        return ranks_by_class(confidence, latents.own) + ranks_by_class(ratio, latents.own)
 
 
 def features(z: np.ndarray) -> np.ndarray:
@@ -213,34 +234,6 @@ def features(z: np.ndarray) -> np.ndarray:
     np.square(f[1 : d + 1], out=f[d + 1 :])
     f[d + 1 :] -= 1
     return f
-
-
-def regress(f: np.ndarray, positive: np.ndarray, weights: np.ndarray, C: float) -> np.ndarray:
-    """The w (p,) of least |w|^2 / (2 C) + sum_i weights_i log(1 + exp(-s_i w . f_i)), s = 1 where positive, else -1.
-
-    f (p, n), one sample a column. Newton's method with halving: quadratic, so that the end does not depend on
-    the path, and several times faster than scikit-learn's, which spends its time on checks.
-    """
-    s = np.where(positive, 1.0, -1.0)
-    w, margin = np.zeros(len(f)), np.zeros(f.shape[1])
-    loss = weights.sum() * np.log(2)
-    for _ in range(NEWTON_STEPS):
-        p = expit(-margin)
-        gradient = w / C - f @ (weights * s * p)
-        root = f * np.sqrt(weights * p * (1 - p))
-        hessian = root @ root.T  # of a matrix with itself: half the work
-        hessian.flat[:: len(f) + 1] += 1 / C
-        step = solve(hessian, gradient, assume_a="pos")
-        if gradient @ step <= DECREMENT * weights.sum():
-            return w - step
-        along, before = s * (step @ f), loss
-        for halving in 0.5 ** np.arange(30):
-            w_new, margin_new = w - halving * step, margin - halving * along
-            loss = w_new @ w_new / (2 * C) + weights @ np.logaddexp(0, -margin_new)
-            if loss <= before:
-                break
-        w, margin = w_new, margin_new
-    return w
 
 
 def ranks_by_class(scores: np.ndarray, y: np.ndarray) -> np.ndarray:

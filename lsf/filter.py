@@ -18,12 +18,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from lsf import checks
+from lsf.blocks import Whole, one_blas_thread, slices
 from lsf.encoders import as_encoder
 from lsf.probe import Probe
 from lsf.report import FilterMixin
 from lsf.rules import Top
 
-__all__ = ["LatentSpaceFilter", "held_out"]
+__all__ = ["LatentSpaceFilter", "encoded", "held_out"]
 
 PAPER = Top(quota="global")
 
@@ -66,10 +67,10 @@ class LatentSpaceFilter(FilterMixin, BaseEstimator):
         out = held_out(y, self._split_generator()) if uses_reference else np.array([], dtype=np.int64)
         rest = np.setdiff1d(np.arange(len(x)), out)
         encoder = clone(as_encoder(self.encoder)).fit(x[rest], y[rest])
-        probe = Probe().fit(_encode(encoder, x[rest]), y[rest])
+        probe = Probe().fit(encoded(encoder, x[rest]), y[rest])
         reference = right = None
         if uses_reference:
-            h = _encode(encoder, x[out])
+            h = encoded(encoder, x[out])
             reference, right = (probe.log_confidence(h, y[out]), y[out]), probe.predict(h) == y[out]
         self.encoder_, self.probe_, self.classes_ = encoder, probe, probe.classes_
         self.held_out_, self.reference_ = (out if uses_reference else None), reference
@@ -81,20 +82,18 @@ class LatentSpaceFilter(FilterMixin, BaseEstimator):
         on other features than in fit.
         """
         checks.fitted(self, "probe_")
-        samples = checks.as_in_fit("x", checks.finite("x", x), self.n_features_in_)
-        return _encode(self.encoder_, samples)
+        return encoded(self.encoder_, checks.as_in_fit("x", checks.samples("x", x), self.n_features_in_))
 
     def score_samples(self, x: Any, y: Any) -> np.ndarray:
         """Log-confidence of each sample's own label, (n,) float64, at most 0; higher is kept first.
 
         Raises NotFittedError before fit; ValueError on NaN or infinite x or latents, latents so large that
-        scores overflow, unequal lengths, or a label never seen in fit.
+        scores overflow, unequal lengths, or a label never seen in fit. Beside x and the scores, memory is that of
+        `BLOCK` samples and their latents.
         """
         checks.fitted(self, "probe_")
-        samples = checks.finite("x", x)
-        labels = checks.labels_for("y", y, len(samples), "x")
-        checks.known("y", labels, self.classes_)
-        return self.probe_.log_confidence(self.transform(samples), labels)
+        checks.known("y", checks.labels_for("y", y, len(checks.samples("x", x)), "x"), self.classes_)
+        return np.concatenate(list(Whole(x, y).map(self._confidence)))
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """The probe's probabilities (n, C) of the classes, in the order of `classes_`, for samples x (n, ...).
@@ -111,13 +110,27 @@ class LatentSpaceFilter(FilterMixin, BaseEstimator):
         `score_samples` and the rule: budget out of range, a class that cannot fill its share.
         """
         checks.fitted(self, "probe_")
-        samples = checks.finite("x", x)
+        samples = checks.samples("x", x)
         number = checks.budget_for(budget, len(samples))
-        scores = self.score_samples(samples, y)
+        return self.select_scored(self.score_samples(samples, y), y, number, rng)
+
+    def select_scored(self, scores: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        """`select` of a pool whose scores (n,) by `score_samples` are known, wherever they were computed."""
+        checks.fitted(self, "probe_")
         # a quota is over all classes of fit: one that is absent from the pool must be noticed
         known = {"classes": self.classes_} if getattr(self.rule, "quota", None) == "class" else {}
         source = self.random_state if rng is None else rng
-        return self.rule(scores, np.asarray(y), number, reference=self.reference_, rng=source, **known)
+        return self.rule(scores, np.asarray(y), budget, reference=self.reference_, rng=source, **known)
+
+    def _confidence(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Scores of one block. Samples that are latents are looked at only where their scores are not finite."""
+        if self.encoder is not None:
+            return self.probe_.log_confidence(encoded(self.encoder_, checks.as_in_fit("x", x, self.n_features_in_)), y)
+        try:
+            return self.probe_.log_confidence(checks.rows("x", x), y)
+        except ValueError:
+            checks.finite("x", x)
+            raise
 
     def _split_generator(self) -> np.random.Generator:
         # a child stream, so that the split and the draws of a rule from one seed are independent
@@ -138,8 +151,22 @@ def held_out(y: np.ndarray, rng: np.random.Generator, share: float = 0.2) -> np.
     return np.sort(np.concatenate(parts))
 
 
-def _encode(encoder: Any, x: np.ndarray) -> np.ndarray:
-    latents = checks.flat("latents", encoder.transform(x))
+def encoded(encoder: Any, x: np.ndarray) -> np.ndarray:
+    """Latents (n, features) of samples x (n, ...), encoded in blocks of `BLOCK` samples, the last one shorter.
+
+    So an encoder that rounds by the company a sample is in gives the same in memory and in a stream.
+    Raises ValueError on NaN or infinite x or latents, or another number of latents than samples.
+    """
+    parts = []
+    for rows in slices(len(x)):
+        with checks.located(rows.start):
+            parts.append(_encoded(encoder, checks.finite("x", x[rows])))
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _encoded(encoder: Any, x: np.ndarray) -> np.ndarray:
+    with one_blas_thread():
+        latents = checks.flat("latents", encoder.transform(x))
     if len(latents) != len(x):
         raise ValueError(f"latents has {len(latents)} samples, but x has {len(x)}")
     return latents

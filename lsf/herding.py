@@ -21,14 +21,18 @@ kept set S to the trusted latents r of the class least,
 has the truth as its fixed point, where keeping the best does not. It matches what it is shown: with m trusted
 samples of a class, no more of the truth than m samples tell.
 
-Of the candidates n, trusted m and features d of a class: time n (m + q) d, memory 8 (BLOCK m + n d) bytes and
-a few vectors of n. The trusted side of every comparison is honest: energies leave out the sample itself, and
-confidences come from probes that have not seen it. Scores depend on the pool, as in `lsf.density_ratio`.
+Of the candidates n, trusted m and features d of a class: time n (m + q) d. Memory: a few vectors of all samples, blocks
+of 8 ROWS BLOCK bytes, and the latents of the pool in float64, 8 d bytes a sample: in memory up to
+`lsf.scratch.MEMORY`, beyond it in a temporary file, of which a class is read once for every sample kept of it.
+
+The trusted side of every comparison is honest: energies leave out the sample itself, and confidences come from probes
+that have not seen it. Scores depend on the pool, as in `lsf.density_ratio`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,15 +40,19 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, clone
 
 from lsf import checks
-from lsf.blocks import BLOCK
+from lsf.blocks import BLOCK, Whole, slices
+from lsf.candidates import lowest
 from lsf.density_ratio import RankSumFilter
 from lsf.filter import LatentSpaceFilter
+from lsf.latents import Latents
 from lsf.report import FilterMixin
 
 __all__ = ["TrimHerdFilter", "excess", "herd", "mean_distance", "left_out_energies", "shares_of"]
 
 FOLDS = 5
 """Parts of the trusted data, each scored by a probe on the others: a fifth, as `lsf.filter.held_out`."""
+ROWS = 512
+"""Rows whose distances to BLOCK others are held at a time: 16 MiB."""
 
 
 class TrimHerdFilter(FilterMixin, BaseEstimator):
@@ -85,7 +93,8 @@ class TrimHerdFilter(FilterMixin, BaseEstimator):
 
     def contamination(self, x: Any, y: Any) -> np.ndarray:
         """eps (C,) of each class of fit in the pool x (n, ...), y (n,), 0 where it is absent; errors as `select`."""
-        return self._contamination(*self._seen(x, y)[1:])
+        checks.fitted(self, "classes_")
+        return self._contamination(self._views(Latents(self, Whole(x, y))))
 
     def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
         """Sorted indices of `budget` samples of the pool x (n, ...), y (n,).
@@ -95,38 +104,38 @@ class TrimHerdFilter(FilterMixin, BaseEstimator):
         than in fit, a label never seen in fit, or a budget out of range.
         """
         checks.fitted(self, "classes_")
-        number = checks.budget_for(budget, len(checks.finite("x", x)))
-        h, own, z, confidence = self._seen(x, y)
-        shares = shares_of(number, np.bincount(own, minlength=len(self.classes_)))
-        scores = eps = np.zeros(len(self.classes_))
-        if self.trim:
-            scores = self.rank_sum_._sum_of_ranks(confidence, h, self.classes_[own])
-            eps = self._contamination(own, z, confidence)
+        number = checks.budget_for(budget, len(checks.samples("x", x)))
+        return self.select_latents(Latents(self, Whole(x, y)), number)
+
+    def select_latents(self, latents: Latents, budget: int) -> np.ndarray:
+        """`select` of a pool that need not be in memory."""
+        number = checks.budget_for(budget, len(latents))
+        seen = self._views(latents)
+        eps = self._contamination(seen) if self.trim else np.zeros(len(self.classes_))
+        scores = self.rank_sum_.sum_of_ranks(seen.confidence, latents) if eps.any() else seen.confidence
+        shares = shares_of(number, np.bincount(latents.own, minlength=len(self.classes_)))
         kept = []
         for k in np.flatnonzero(shares):
-            among = np.flatnonzero(own == k)
+            among = np.flatnonzero(latents.own == k)
+            far = mean_distance(seen.z[k], self._real(k)[0])
             if eps[k]:
-                among = best(scores, among, len(among) - int(eps[k] * (len(among) - shares[k])))
-            far = mean_distance(z[among], self._real(k)[0])
-            kept.append(among[herd(z[among], far, int(shares[k]))])
+                stay = lowest(-scores[among], len(among) - int(eps[k] * (len(among) - shares[k])))
+                far[np.setdiff1d(np.arange(len(far)), stay)] = np.inf
+            kept.append(among[herd(seen.z[k], far, int(shares[k]))])
         return np.sort(np.concatenate(kept))
 
-    def _seen(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Of a checked pool: latents (n, d), places of labels (n,), z (n, d) and log-confidences (n,)."""
-        checks.fitted(self, "classes_")
-        samples = checks.finite("x", x)
-        labels = checks.labels_for("y", y, len(samples), "x")
-        own = checks.known("y", labels, self.classes_)
-        h = self.transform(samples)
-        z = self.rank_sum_.ratio_.scale_(h, own)
-        return h, own, z, self.rank_sum_.confidence_.score_samples(h, labels)
+    def _views(self, latents: Latents) -> _Views:
+        confidence = self.rank_sum_.confidences(latents)
+        return _Views(confidence, latents.own, latents.by_class(self.rank_sum_.ratio_.scale_))
 
-    def _contamination(self, own: np.ndarray, z: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    def _contamination(self, seen: _Views) -> np.ndarray:
         eps = np.zeros(len(self.classes_))
-        for k in np.unique(own):
-            pool, (_, energy_real, confidence_real) = own == k, self._real(k)
-            by_energy = excess(-energy_real, -np.square(z[pool]).mean(axis=1))
-            eps[k] = max(by_energy, excess(confidence_real, confidence[pool]))
+        for k in np.unique(seen.own):
+            z, (_, energy_real, confidence_real) = seen.z[k], self._real(k)
+            energy = np.concatenate([np.square(z[rows]).mean(axis=1) for rows in slices(len(z))])
+            eps[k] = max(
+                excess(-energy_real, -energy), excess(confidence_real, seen.confidence[seen.own == k])
+            )
         return eps
 
     def _real(self, k: Any) -> tuple[np.ndarray, ...]:
@@ -135,9 +144,13 @@ class TrimHerdFilter(FilterMixin, BaseEstimator):
         return tuple(values[y == self.classes_[k]] for values in (z, *self.reference_))
 
 
-def best(scores: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
-    """The `count` highest of the scores at the sorted indices `among`, sorted; ties to the lower index."""
-    return np.sort(among[np.argsort(-scores[among], kind="stable")[:count]])
+@dataclass(frozen=True, eq=False)
+class _Views:
+    """Of a pool: log-confidences (n,), places of labels (n,), and for each class z (n_k, d) of its samples."""
+
+    confidence: np.ndarray
+    own: np.ndarray
+    z: list[np.ndarray]
 
 
 def excess(real: np.ndarray, pool: np.ndarray) -> float:
@@ -152,9 +165,12 @@ def excess(real: np.ndarray, pool: np.ndarray) -> float:
 
 
 def mean_distance(x: np.ndarray, to: np.ndarray) -> np.ndarray:
-    """Mean distance (n,) of each row of x (n, d) to the rows of `to` (m, d), in blocks of rows."""
-    blocks = range(0, len(x), BLOCK)
-    return np.concatenate([cdist(x[start : start + BLOCK], to).mean(axis=1) for start in blocks])
+    """Mean distance (n,) of each row of x (n, d) to the rows of `to` (m, d), in blocks of rows of both."""
+    total = np.zeros(len(x))
+    for rows in slices(len(x), ROWS):
+        for others in slices(len(to), BLOCK):
+            total[rows] += cdist(x[rows], to[others]).sum(axis=1)
+    return total / len(to)
 
 
 def herd(x: np.ndarray, far: np.ndarray, count: int) -> np.ndarray:

@@ -13,15 +13,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from lsf import checks
-from lsf.blocks import in_blocks
+from lsf.blocks import one_blas_thread, slices
 
 __all__ = ["Probe"]
+
+TILE = 256
+"""Rows that are made float64, and multiplied while they are in the cache; a divisor of `lsf.blocks.BLOCK`."""
 
 
 class Probe(ClassifierMixin, BaseEstimator):
@@ -74,9 +77,10 @@ class Probe(ClassifierMixin, BaseEstimator):
         Raises NotFittedError before fit; ValueError on bad latents, or logits that overflow.
         """
         checks.fitted(self, "regression_")
-        rows = checks.as_in_fit("h", checks.flat("h", h), self.n_features_in_).astype(np.float64, copy=False)
+        rows = checks.as_in_fit("h", checks.rows("h", h), self.n_features_in_)
         with np.errstate(over="ignore", invalid="ignore"):
-            return _not_overflown(in_blocks(self._logits, rows))
+            # no number that is not finite gets through a product: h itself is looked at where one did not
+            return _not_overflown(self._logits(rows), rows)
 
     def log_odds(self, h: Any, y: Any) -> np.ndarray:
         """log(xi / (1 - xi)) = -log sum_{c != y} exp(z_c - z_y), (n,) float64; never saturates.
@@ -86,20 +90,33 @@ class Probe(ClassifierMixin, BaseEstimator):
         """
         z = self.logits(h)
         labels = checks.labels_for("y", y, len(z), "h")
-        own = checks.known("y", labels, self.classes_)[:, None]
+        own = np.arange(len(z)), checks.known("y", labels, self.classes_)
         with np.errstate(over="ignore"):
-            differences = _not_overflown(z - np.take_along_axis(z, own, axis=1))
-        np.put_along_axis(differences, own, -np.inf, axis=1)
-        return -logsumexp(differences, axis=1)
+            differences = _not_overflown(z - z[own][:, None], h)
+        differences[own] = -np.inf
+        # by hand: scipy's logsumexp takes as long as the product itself
+        most = differences.max(axis=1)
+        return -most - np.log(np.exp(differences - most[:, None]).sum(axis=1))
 
     def log_confidence(self, h: Any, y: Any) -> np.ndarray:
         """log xi(h, y) = -log1p(exp(-log_odds)), (n,) float64, at most 0; errors as `log_odds`."""
         return -np.logaddexp(0.0, -self.log_odds(h, y))
 
     def _logits(self, rows: np.ndarray) -> np.ndarray:
-        standard = (rows - self.scaler_.mean_) / self.scaler_.scale_
-        z = standard @ self.regression_.coef_.T + self.regression_.intercept_
-        return np.hstack([np.zeros_like(z), z]) if z.shape[1] == 1 else z
+        """z = V h + b - V mean, V = W / scale: float64 products of exactly `TILE` rows, the last padded by zeros."""
+        V = self.regression_.coef_ / self.scaler_.scale_
+        z, tile, product = (
+            np.empty((len(V), len(rows))),
+            np.empty((TILE, rows.shape[1])),
+            np.empty((len(V), TILE)),
+        )
+        with one_blas_thread():
+            for part in slices(len(rows), TILE):
+                count = len(rows[part])
+                tile[:count], tile[count:] = rows[part], 0
+                z[:, part] = np.matmul(V, tile.T, out=product)[:, :count]
+        z += (self.regression_.intercept_ - V @ self.scaler_.mean_)[:, None]
+        return (np.concatenate([np.zeros_like(z), z]) if len(z) == 1 else z).T
 
 
 def _scaler(rows: np.ndarray) -> StandardScaler:
@@ -110,12 +127,11 @@ def _scaler(rows: np.ndarray) -> StandardScaler:
     return scaler
 
 
-def _not_overflown(z: np.ndarray) -> np.ndarray:
+def _not_overflown(z: np.ndarray, h: Any) -> np.ndarray:
+    """z (n, C), if it is finite; an error that names the first sample for which it is not, and why."""
+    if np.isfinite(z).all():
+        return z
+    checks.finite("h", h)
     bad = ~np.isfinite(z).all(axis=1)
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise ValueError(
-            f"h (the latents of x) is so large that the scores of {int(bad.sum())} samples "
-            f"overflow, the first of sample {first}: rescale x, or leave such samples out"
-        )
-    return z
+    what = f"h (the latents of x) is so large that the scores of {int(bad.sum())} samples overflow"
+    raise checks.Unusable(what, int(np.argmax(bad)), "rescale x, or leave such samples out")

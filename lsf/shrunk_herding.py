@@ -18,7 +18,7 @@ all sound pools still look off a little, by chance, and are drawn towards the sa
 
 Own derivation (docs/theory.md); kernel means shrunk: Muandet, Sriperumbudur, Fukumizu, Gretton and Scholkopf (2016);
 energy distance as a squared Hilbert norm: Sejdinovic et al. (2013). Time n (n + m + q) d for a class of n, q of them
-kept; memory 8 (BLOCK n + n d) bytes. Which samples are kept depends on the pool: this is no score of a sample.
+kept; memory as `lsf.herding`. Which samples are kept depends on the pool: this is no score of a sample.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ from scipy.stats import energy_distance
 from sklearn.base import BaseEstimator, clone
 
 from lsf import checks
+from lsf.blocks import Whole, slices
 from lsf.density_ratio import ClassScale
 from lsf.encoders import as_encoder
-from lsf.filter import _encode
+from lsf.filter import encoded
 from lsf.herding import herd, mean_distance, shares_of
+from lsf.latents import Latents
 from lsf.report import FilterMixin
 
 __all__ = ["ShrunkHerdFilter", "believed", "target_distances"]
@@ -61,7 +63,7 @@ class ShrunkHerdFilter(FilterMixin, BaseEstimator):
         x = checks.finite("x_real", x_real)
         y = checks.labels_for("y_real", y_real, len(x), "x_real")
         encoder = clone(as_encoder(self.encoder)).fit(x, y)
-        h = _encode(encoder, x).astype(np.float64)
+        h = encoded(encoder, x).astype(np.float64)
         scale = ClassScale(h, y)
         z = scale(h, np.searchsorted(scale.classes, y))
         self.encoder_, self.classes_, self.scale_, self.real_ = encoder, scale.classes, scale, (z, y)
@@ -71,15 +73,16 @@ class ShrunkHerdFilter(FilterMixin, BaseEstimator):
     def transform(self, x: Any) -> np.ndarray:
         """Latents (n, d) of samples x (n, ...); NotFittedError before fit."""
         checks.fitted(self, "real_")
-        samples = checks.as_in_fit("x", checks.finite("x", x), self.n_features_in_)
-        return _encode(self.encoder_, samples).astype(np.float64, copy=False)
+        samples = checks.as_in_fit("x", checks.samples("x", x), self.n_features_in_)
+        return encoded(self.encoder_, samples).astype(np.float64, copy=False)
 
     def believed(self, x: Any, y: Any) -> np.ndarray:
         """s (C,) of each class of fit in the pool x (n, ...), y (n,); 0 where it is absent. Errors as `select`."""
-        z, own = self._seen(x, y)
-        here = np.unique(own)
-        s = np.zeros(len(self.classes_))
-        s[here] = [target_distances(z[own == k], self._real(k))[1] for k in here]
+        checks.fitted(self, "real_")
+        latents = Latents(self, Whole(x, y))
+        z, s = latents.by_class(self.scale_), np.zeros(len(self.classes_))
+        for k in np.unique(latents.own):
+            s[k] = target_distances(z[k], self._real(k))[1]
         return s
 
     def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
@@ -89,22 +92,19 @@ class ShrunkHerdFilter(FilterMixin, BaseEstimator):
         than in fit, a label never seen in fit, or a budget out of range.
         """
         checks.fitted(self, "real_")
-        number = checks.budget_for(budget, len(checks.finite("x", x)))
-        z, own = self._seen(x, y)
-        shares = shares_of(number, np.bincount(own, minlength=len(self.classes_)))
+        number = checks.budget_for(budget, len(checks.samples("x", x)))
+        return self.select_latents(Latents(self, Whole(x, y)), number)
+
+    def select_latents(self, latents: Latents, budget: int) -> np.ndarray:
+        """`select` of a pool that need not be in memory."""
+        number = checks.budget_for(budget, len(latents))
+        z = latents.by_class(self.scale_)
+        shares = shares_of(number, np.bincount(latents.own, minlength=len(self.classes_)))
         kept = []
         for k in np.flatnonzero(shares):
-            among = np.flatnonzero(own == k)
-            far = target_distances(z[among], self._real(k))[0]
-            kept.append(among[herd(z[among], far, int(shares[k]))])
+            far = target_distances(z[k], self._real(k))[0]
+            kept.append(np.flatnonzero(latents.own == k)[herd(z[k], far, int(shares[k]))])
         return np.sort(np.concatenate(kept))
-
-    def _seen(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Of a pool: latents (n, d) in the units of the trusted data, and the places of the labels (n,)."""
-        checks.fitted(self, "real_")
-        samples = checks.finite("x", x)
-        own = checks.known("y", checks.labels_for("y", y, len(samples), "x"), self.classes_)
-        return self.scale_(self.transform(samples), own), own
 
     def _real(self, k: Any) -> np.ndarray:
         z, y = self.real_
@@ -119,7 +119,10 @@ def target_distances(z: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, float
         mean_distance(real, real).mean(),
     )
     E = 2 * to_real.mean() - to_pool.mean() - among_real
-    lengths, real_lengths = (np.linalg.norm(a, axis=1)[:, None] for a in (z, real))
+    lengths, real_lengths = (
+        np.concatenate([np.linalg.norm(a[rows], axis=1) for rows in slices(len(a))])[:, None]
+        for a in (z, real)
+    )
     among_lengths = mean_distance(real_lengths, real_lengths).mean()
     by_length = energy_distance(lengths[:, 0], real_lengths[:, 0]) ** 2
     s = max(believed(E, among_real, len(real)), believed(by_length, among_lengths, len(real)))

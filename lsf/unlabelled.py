@@ -37,7 +37,7 @@ from sklearn.cluster import KMeans
 from lsf import checks
 from lsf.density_ratio import DensityRatioFilter
 from lsf.encoders import EnergyFeatures, as_encoder
-from lsf.filter import PAPER, LatentSpaceFilter, _encode
+from lsf.filter import PAPER, LatentSpaceFilter, encoded
 from lsf.report import Report, report
 
 __all__ = ["UnlabelledRatioFilter", "SubspaceFilter", "affinity", "spectrum", "widest_gap"]
@@ -129,7 +129,7 @@ class SubspaceFilter(TransformerMixin, BaseEstimator):
         x = checks.finite("x_real", x_real)
         most, q = self._most(len(x)), self._neighbours(len(x))
         encoder = clone(as_encoder(self.encoder)).fit(x)
-        h = _encode(encoder, x).astype(np.float64)
+        h = encoded(encoder, x).astype(np.float64)
         mean = h.mean(axis=0)
         values, vectors = spectrum(affinity(h - mean, q), most)
         k = widest_gap(values) if self.n_subspaces is None else most
@@ -144,8 +144,8 @@ class SubspaceFilter(TransformerMixin, BaseEstimator):
     def transform(self, x: Any) -> np.ndarray:
         """Centred latents (n, d) of samples x (n, ...); NotFittedError before fit, ValueError on other features."""
         checks.fitted(self, "filter_")
-        samples = checks.as_in_fit("x", checks.finite("x", x), self.n_features_in_)
-        return _encode(self.encoder_, samples).astype(np.float64) - self.mean_
+        samples = checks.as_in_fit("x", checks.samples("x", x), self.n_features_in_)
+        return encoded(self.encoder_, samples).astype(np.float64) - self.mean_
 
     def predict(self, x: Any) -> np.ndarray:
         """The most probable subspace (n,), from 0 to k - 1, of samples x (n, ...); errors as `transform`."""

@@ -48,6 +48,7 @@ __all__ = [
 
 ABAR = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
 """abar_0 .. abar_999 of the linear schedule (Ho et al., NeurIPS 2020)."""
+ROWS = 1024  # a block, always: all components of all classes are held for each row
 
 
 def noise_level(timestep: Any) -> float:
@@ -200,7 +201,7 @@ class PosteriorMean(TransformerMixin, BaseEstimator):
         checks.fitted(self, "denoiser_")
         rows = self._rows(x)
         x_w = rows + self.w_ * _row_noise(rows, self.random_state) if self.noised else rows
-        return in_blocks(lambda block: self.denoiser_.posterior_mean(block, self.w_), x_w)
+        return in_blocks(lambda block: self.denoiser_.posterior_mean(block, self.w_), x_w, ROWS)
 
     def _rows(self, x: Any) -> np.ndarray:
         rows = checks.flat("x", x).astype(np.float64)

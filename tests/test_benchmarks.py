@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,15 @@ import torch
 from click.testing import CliRunner, Result
 
 from benchmarks import __main__ as program
-from benchmarks import bfloat16, networks
+from benchmarks import bfloat16, networks, nuclear, streaming
 from benchmarks.generation import StockSampler, StockSampling
 from benchmarks.quality import paired
 from benchmarks.timing import Result as Row
+from lsf import stream
 from lsf.pool import Pool
 from sims import progress
 from sims.diffusion import Diffusion, DiffusionSampler
+from tests.tolerances import POINT
 
 TINY = Diffusion(size=8, classes=3, channels=(8, 16), steps=2, lr=1e-3, batch=6)
 
@@ -178,6 +182,58 @@ def test_bfloat16_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
         row = benchmark()
         assert row.ratio is None
         assert "this CPU has no bfloat16 instructions" in row.detail
+
+
+def test_score_select_row() -> None:
+    """All that it promises is told; what is compared is of one pool, in a file that goes with it."""
+    row = streaming.score_select_vs_matmul(9000, 16, repeats=1)
+    assert row.ratio > 0
+    assert "9000 x 16: score and select" in row.detail
+    assert "memory beyond scores and labels" in row.detail
+    with streaming.pool(5000, 8) as p:
+        x, y = np.load(p.chunks.x), np.load(p.chunks.y)
+        np.testing.assert_array_equal(
+            stream.select(p.fitted, p.chunks, p.budget), p.fitted.select(x, y, p.budget)
+        )
+    assert not Path(p.chunks.x).exists()
+
+
+def test_peak_of_memory() -> None:
+    """What was let go before the end counts too."""
+
+    def held() -> None:
+        block = np.ones(10**7)
+        time.sleep(0.1)
+        del block
+
+    assert 7e7 < streaming.peak(held) < 12e7
+    assert streaming.peak(lambda: None) < 2e7
+
+
+def test_ole_row() -> None:
+    row = nuclear.ole_vs_svd(9000, 16, fits=(1000, 2000))
+    assert row.ratio > 0
+    assert "16 x 9000: one pass" in row.detail
+    assert float(row.detail.rsplit(" ", 1)[1]) < POINT
+
+
+def test_pool_without_end_begins_alike() -> None:
+    """A longer one goes on where a shorter one ends."""
+    (few, _), (many, _) = (
+        [np.concatenate(p) for p in zip(*nuclear.LowRank(n, 4), strict=True)] for n in (5000, 9000)
+    )
+    np.testing.assert_array_equal(few, many[:5000])
+
+
+def test_cleanlab_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not installed the row says so."""
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "cleanlab", None)
+        assert streaming.lsf_vs_cleanlab().detail.startswith("cleanlab is not installed")
+    pytest.importorskip("cleanlab")
+    row = streaming.lsf_vs_cleanlab(5000, 8, repeats=1)
+    assert row.ratio > 0
+    assert "of the kept are common" in row.detail
 
 
 @pytest.fixture

@@ -96,17 +96,22 @@ def test_regression_is_that_of_scikit_learn(rng: np.random.Generator) -> None:
     z[~positive] *= 1.7
     weights, f = rng.uniform(0.2, 2, 300), density_ratio.features(z)
     oracle = LogisticRegression(C=0.5, fit_intercept=False, tol=1e-12, solver="newton-cholesky")
-    w = regress(f, positive, weights, 0.5)
+    parts = [
+        (f[:, rows], np.where(positive, 1, -1)[rows], weights[rows]) for rows in (slice(99), slice(99, 300))
+    ]
+    w = regress(parts, np.zeros(len(f)), 0.5)
     expected = oracle.fit(f.T, positive, sample_weight=weights).coef_[0]
     assert close(w, expected, condition=100)
-    assert not close(regress(f, positive, weights, 0.6), expected, condition=100)
+    assert not close(regress(parts, np.zeros(len(f)), 0.6), expected, condition=100)
+    assert not close(regress(parts[:1], np.zeros(len(f)), 0.5), expected, condition=100)
 
 
 def test_regression_converges_where_whole_newton_steps_do_not() -> None:
     """Separable data and hardly a penalty: without halving the loss runs to 5e9."""
     f = density_ratio.features(np.array([[0.0], [2.0], [0.0], [-1.0], [0.0], [13.0], [5.0]]))
     positive = np.array([0, 0, 0, 1, 0, 1, 0]) == 1
-    w, s = regress(f, positive, np.ones(7), 1e6), np.where(positive, 1, -1)
+    s = np.where(positive, 1, -1)
+    w = regress([(f, s, 1.0)], np.zeros(len(f)), 1e6)
     assert np.array_equal(w @ f > 0, positive)
     assert close(w / 1e6, f @ (s * expit(-s * (w @ f))), condition=100)  # the gradient vanishes
 

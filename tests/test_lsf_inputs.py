@@ -94,7 +94,7 @@ def test_encoder_that_gives_nan() -> None:
         ),
         (lambda: LatentSpaceFilter().fit(X * 1e200, Y), "variance overflows: rescale x_real"),
         (lambda: FITTED.score_samples(np.sign(X) * 1.7e308, Y), r"latents of x\) is so large"),
-        (lambda: FITTED.select(HUGE, Y, 3), "1 samples overflow, the first of sample 7: rescale x"),
+        (lambda: FITTED.select(HUGE, Y, 3), "1 samples overflow, the first in sample 7: rescale x"),
         (lambda: EnergyFeatures(4).fit(X, Y), "rank is 4, but class 0 has 10 samples of 3 features"),
         (lambda: Top("classwise"), "quota must be one of"),
         (lambda: Top(shortfall="ignore"), "shortfall must be one of"),

@@ -27,12 +27,12 @@ class BelievesAll(ShrunkHerdFilter):
     """Plain herding: what is believed is not asked."""
 
     def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
-        z, own = self._seen(x, y)
         share = budget // len(self.classes_)
         kept = []
-        for k in range(len(self.classes_)):
-            among = np.flatnonzero(own == k)
-            kept.append(among[herd(z[among], cdist(z[among], self._real(k)).mean(axis=1), share)])
+        for k, c in enumerate(self.classes_):
+            among = np.flatnonzero(y == c)
+            z = self.scale_(x[among], np.full(len(among), k))
+            kept.append(among[herd(z, cdist(z, self._real(k)).mean(axis=1), share)])
         return np.sort(np.concatenate(kept))
 
 
