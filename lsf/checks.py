@@ -57,7 +57,7 @@ def located(start: int, name: Callable[[int], str] | None = None) -> Iterator[No
 
 
 def samples(name: str, values: Any) -> np.ndarray:
-    """`values` as an array with samples on its first axis; ValueError if it has none, TypeError if complex or sparse."""
+    """`values` as an array with samples on its first axis; ValueError if it has none, TypeError: complex or sparse."""
     if values is None:
         raise ValueError(f"{name} is missing. Expected array-like (array or non-string sequence), got None")
     if issparse(values):

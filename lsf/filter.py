@@ -125,7 +125,9 @@ class LatentSpaceFilter(FilterMixin, BaseEstimator):
     def _confidence(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Scores of one block. Samples that are latents are looked at only where their scores are not finite."""
         if self.encoder is not None:
-            return self.probe_.log_confidence(encoded(self.encoder_, checks.as_in_fit("x", x, self.n_features_in_)), y)
+            return self.probe_.log_confidence(
+                encoded(self.encoder_, checks.as_in_fit("x", x, self.n_features_in_)), y
+            )
         try:
             return self.probe_.log_confidence(checks.rows("x", x), y)
         except ValueError:

@@ -31,6 +31,8 @@ KNOWN = {
     "ClassScale": "lsf.density_ratio",
     "TrimHerdFilter": "lsf.herding",
     "ShrunkHerdFilter": "lsf.shrunk_herding",
+    "UnlabelledRatioFilter": "lsf.unlabelled",
+    "SubspaceFilter": "lsf.unlabelled",
     "Top": "lsf.rules",
     "Random": "lsf.rules",
     "Threshold": "lsf.rules",
