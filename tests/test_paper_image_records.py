@@ -249,7 +249,7 @@ def test_command_keeps_what_is_finished(
     monkeypatch.setattr(image_records, "real_images", lambda row: images(np.random.default_rng(0)))
     monkeypatch.setattr(image_records.keep, "__defaults__", (None, tmp_path))
     main(folders[0].path.parent)
-    assert "fashion-mnist: no finished runs" in capsys.readouterr().out
+    assert "fashion-mnist: 0 of 3 runs are finished" in capsys.readouterr().out
     assert {f.name for f in tmp_path.iterdir()} == {"images-digits-weak.jsonl", "images-digits-weak.png"}
     assert [f.path for f in report_folders(ROW, folders[0].path.parent)] == [f.path for f in folders]
     with pytest.raises(SystemExit, match="make images"):
