@@ -278,6 +278,15 @@ def test_block_shows_classes_side_by_side() -> None:
     assert found[:, :, 0].tolist() == [[0, 0, 255, 255]] * 2 + [[255, 255, 128, 128]] * 2
 
 
+def test_tiles_of_a_sheet_keep_apart() -> None:
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    found = contact_sheet.spaced(pixels, rows=2, columns=3)
+    assert found.shape == (2 * (2 + contact_sheet.SPACE), 3 * (2 + contact_sheet.SPACE), 3)
+    np.testing.assert_array_equal(found[4:6, 8:10], pixels[2:4, 4:6])
+    assert (found[2:4] == 255).all()
+    assert (found[:, 2:4] == 255).all()
+
+
 def test_sheet_that_is_too_large_is_refused(
     folders: list[RunFolder], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
