@@ -264,8 +264,8 @@ def test_sheet_is_a_small_picture(folders: list[RunFolder], rng: np.random.Gener
     png = contact_sheet.sheet(folders[0], images(rng), 3)
     picture = Image.open(io.BytesIO(png))
     assert picture.size == (
-        5 * (10 * 24 + 4),
-        2 * (3 * 24 + 14),
+        5 * (10 * (24 + contact_sheet.SPACE) + contact_sheet.GAP),
+        2 * (3 * (24 + contact_sheet.SPACE) + contact_sheet.MARGIN),
     )
     assert len(png) < contact_sheet.LIMIT
     assert contact_sheet.sheet(folders[0], images(rng), 3) != png  # control: other images, another sheet
