@@ -115,6 +115,10 @@ def test_a_model_that_was_followed_is_swept_up(tmp_path: Path) -> None:
     (tmp_path / "run" / "state" / f"SYN-{last}.model.safetensors").write_bytes(b"the model before")
     run(KEPT, 0, tmp_path / "run")
     assert everything(tmp_path / "run") == before
+    killed_run(tmp_path / "cut", 3)
+    assert (tmp_path / "cut" / "state" / "SYN-1.model.safetensors").exists()  # the kill came between the two
+    run(KEPT, 0, tmp_path / "cut")
+    assert states(tmp_path / "cut") == states(tmp_path / "run")
 
 
 def test_stale_lock_of_a_killed_process_is_no_hindrance(tmp_path: Path) -> None:
