@@ -116,12 +116,16 @@ def draw(worlds: dict[str, World]) -> Figure:
     for ax in (a, b):
         sides(ax)
     last, n = next(iter(worlds.values())).last, next(iter(worlds.values())).n
+    turned = (
+        f"The mean of {RULES[0]} does not fall through 0."
+        if turn is None
+        else f"Dotted: where the mean of {RULES[0]} falls through 0, linear between neighbours."
+    )
     return finish(
         figure,
         "Help and harm against the quality of generation 0",
         f"Fréchet distance at generation {last}: {spaces(worlds)}. D of a rule is paired by seed; small dots are "
-        f"seeds, large ones means over n = {n} seeds with 95% t-intervals. Dotted: where the mean of {RULES[0]} falls "
-        "through 0, linear between neighbours. Digits, weak network.",
+        f"seeds, large ones means over n = {n} seeds with 95% t-intervals. {turned} Digits, weak network.",
         worlds.values(),
         [line for line in a.get_lines() if line.get_label() in {LOOKS[rule].label for rule in RULES}],
         columns=len(RULES),

@@ -19,7 +19,7 @@ LIMIT = 60_000
 """Bytes that a sheet may have."""
 SIZES = ((3, 10), (2, 10), (1, 10), (1, 5), (1, 3))
 """(samples a class, classes) from the fullest; the first that keeps to the limit is taken."""
-GAP, MARGIN = 4, 14
+GAP, MARGIN, SPACE = 4, 14, 2
 
 
 def sheet(folder: RunFolder, real: Pool, last: int) -> bytes:
@@ -38,7 +38,8 @@ def arranged(folder: RunFolder, real: Pool, last: int, samples: int, classes: in
     zoom = max(1, 28 // real.x.shape[-1])
 
     def drawn(pool: Pool) -> np.ndarray:
-        return np.kron(block(pool, samples, real.classes[:classes]), np.ones((zoom, zoom, 1), dtype=np.uint8))
+        small = block(pool, samples, real.classes[:classes])
+        return spaced(np.kron(small, np.ones((zoom, zoom, 1), dtype=np.uint8)), samples, classes)
 
     rows = [[drawn(folder.samples(p, k)) for p in policies] for k in generations]
     left = drawn(real)
@@ -66,6 +67,14 @@ def block(pool: Pool, samples: int, classes: np.ndarray) -> np.ndarray:
             grey = np.clip((image.transpose(1, 2, 0) + 1) * 127.5, 0, 255).round().astype(np.uint8)
             out[row * h : (row + 1) * h, column * w : (column + 1) * w] = grey
     return out
+
+
+def spaced(pixels: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """A block of equal tiles with `SPACE` white pixels right of and below each."""
+    height, width = pixels.shape[0] // rows, pixels.shape[1] // columns
+    tiles = pixels.reshape(rows, height, columns, width, 3)
+    white = np.pad(tiles, ((0, 0), (0, SPACE), (0, 0), (0, SPACE), (0, 0)), constant_values=255)
+    return white.reshape(rows * (height + SPACE), columns * (width + SPACE), 3)
 
 
 def encoded(picture: Image.Image, colour: bool) -> bytes:

@@ -224,8 +224,9 @@ def main(runs: Path) -> None:
     """Keep the records of every finished preset of the study under `runs`; say which are not finished."""
     done = False
     for row in STUDY:
-        if not (folders := report_folders(preset(row.name), runs)):
-            print(f"{row.name}: no finished runs under {runs}")
+        folders = report_folders(preset(row.name), runs)
+        if len(folders) < len(row.seeds):
+            print(f"{row.name}: {len(folders)} of {len(row.seeds)} runs are finished under {runs}")
             continue
         print(keep(row, folders, partial(real_images, row)))
         done = True

@@ -101,8 +101,6 @@ def test_predicted(law: str, measure: str, world: str, report: list[Evidence]) -
 @pytest.mark.parametrize("world", WORLDS)
 def test_control_random_choice_is_rejected(world: str) -> None:
     """The filter chooses: that it keeps a random part of the pool must not pass for a prediction of it."""
-    if not made(world):
-        pytest.skip(f"no record of theory against {world} has been made: make images")
     cells = differences(load(world), "gaussian", "share of real").values()
     blind = [(b, b) for _, b in (c for c in cells if c is not None)]
     assert verdict_of(blind)[0] == FAILS, (

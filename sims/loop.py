@@ -181,10 +181,12 @@ def follow(loop: Loop, name: str, sampler: Sampler) -> None:
     """Generations 1..K of one policy, each recorded as soon as it is made."""
     K = loop.preset.generations
     if [r["generation"] for r in loop.folder.of(name)] == list(range(K + 1)):
+        loop.folder.drop_model(name, K - 1)  # a kill may have come between the last line and this
         return
     generator = curation.trained_by(name, loop.built.generator, loop.preset.budget)
     loop = replace(loop, built=replace(loop.built, generator=generator))
     made, sampler = resume(loop, name, sampler)
+    loop.folder.drop_model(name, len(made) - 2)  # likewise: a line is there, the model before it still too
     policy = curation.policy(name, loop.instruments.kit)
     for k in range(len(made), K + 1):
         progress.tick(name, k - 1, K)

@@ -249,7 +249,7 @@ def test_command_keeps_what_is_finished(
     monkeypatch.setattr(image_records, "real_images", lambda row: images(np.random.default_rng(0)))
     monkeypatch.setattr(image_records.keep, "__defaults__", (None, tmp_path))
     main(folders[0].path.parent)
-    assert "fashion-mnist: no finished runs" in capsys.readouterr().out
+    assert "fashion-mnist: 0 of 3 runs are finished" in capsys.readouterr().out
     assert {f.name for f in tmp_path.iterdir()} == {"images-digits-weak.jsonl", "images-digits-weak.png"}
     assert [f.path for f in report_folders(ROW, folders[0].path.parent)] == [f.path for f in folders]
     with pytest.raises(SystemExit, match="make images"):
@@ -264,8 +264,8 @@ def test_sheet_is_a_small_picture(folders: list[RunFolder], rng: np.random.Gener
     png = contact_sheet.sheet(folders[0], images(rng), 3)
     picture = Image.open(io.BytesIO(png))
     assert picture.size == (
-        5 * (10 * 24 + 4),
-        2 * (3 * 24 + 14),
+        5 * (10 * (24 + contact_sheet.SPACE) + contact_sheet.GAP),
+        2 * (3 * (24 + contact_sheet.SPACE) + contact_sheet.MARGIN),
     )
     assert len(png) < contact_sheet.LIMIT
     assert contact_sheet.sheet(folders[0], images(rng), 3) != png  # control: other images, another sheet
@@ -276,6 +276,15 @@ def test_block_shows_classes_side_by_side() -> None:
     found = contact_sheet.block(Pool(x, np.array([0, 1, 1]), 0), 2, np.array([0, 1]))
     assert found.shape == (4, 4, 3)
     assert found[:, :, 0].tolist() == [[0, 0, 255, 255]] * 2 + [[255, 255, 128, 128]] * 2
+
+
+def test_tiles_of_a_sheet_keep_apart() -> None:
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    found = contact_sheet.spaced(pixels, rows=2, columns=3)
+    assert found.shape == (2 * (2 + contact_sheet.SPACE), 3 * (2 + contact_sheet.SPACE), 3)
+    np.testing.assert_array_equal(found[4:6, 8:10], pixels[2:4, 4:6])
+    assert (found[2:4] == 255).all()
+    assert (found[:, 2:4] == 255).all()
 
 
 def test_sheet_that_is_too_large_is_refused(

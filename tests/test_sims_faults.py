@@ -107,6 +107,20 @@ def test_leftovers_of_kills_are_swept_up(tmp_path: Path) -> None:
     assert ".notes" in found
 
 
+def test_a_model_that_was_followed_is_swept_up(tmp_path: Path) -> None:
+    """A kill between the line of a generation and the end of the model before it."""
+    run(KEPT, 0, tmp_path / "run")
+    before = everything(tmp_path / "run")
+    last = KEPT.generations - 1
+    (tmp_path / "run" / "state" / f"SYN-{last}.model.safetensors").write_bytes(b"the model before")
+    run(KEPT, 0, tmp_path / "run")
+    assert everything(tmp_path / "run") == before
+    killed_run(tmp_path / "cut", 3)
+    assert (tmp_path / "cut" / "state" / "SYN-1.model.safetensors").exists()  # the kill came between the two
+    run(KEPT, 0, tmp_path / "cut")
+    assert states(tmp_path / "cut") == states(tmp_path / "run")
+
+
 def test_stale_lock_of_a_killed_process_is_no_hindrance(tmp_path: Path) -> None:
     pid = forked(lambda: (loop.locked(tmp_path / "run").__enter__(), time.sleep(60)))
     while not (tmp_path / ".run.lock").exists():
@@ -162,7 +176,8 @@ def test_full_disk_is_one_clear_line_and_the_run_goes_on_after_it(
         run(KEPT, 0, path)
     assert "\n" not in str(error.value)
     kept = everything(path)
-    assert all(kept[name] == data for name, data in before.items() if name != "times.jsonl")
+    swept = {"times.jsonl", *(["state/SYN-1.model.safetensors"] if lines == 3 else [])}  # SYN-2 is on record
+    assert all(kept[name] == data for name, data in before.items() if name not in swept)
     assert len(RunFolder(path).records()) == lines
     assert not [name for name in kept if "/." in f"/{name}"]  # nothing half-written
     filler.unlink()
