@@ -79,6 +79,30 @@ LONG = [
     ),
 ]
 
+STOCHASTIC = [
+    Claim(
+        "lsf-best-fid",
+        f"stochastic solver, against {rival}",
+        NOTES,
+        "... the same weak nets sampled with fresh noise in each of 20 steps (D as above)",
+        margin=MARGIN,
+        worlds=("digits-weak",),
+        source="stochastic",
+    )
+    for rival in ("SYN", "ACUR")
+] + [
+    Claim(
+        "rule-not-worse",
+        "stochastic solver, SHRUNK",
+        OURS,
+        "Nor is shrunk herding worse than a random choice there (D: log distance of ACUR - of ACU-SHRUNK)",
+        "not worse",
+        -MARGIN,
+        ("digits-weak",),
+        source="stochastic",
+    ),
+]
+
 OTHER_SPACES = [
     Claim(
         "lsf-best-fid",
@@ -275,4 +299,4 @@ THEORY = [
     if "own probe" not in law or "OLE" not in measure
 ]
 
-IMAGE_CLAIMS = (*LONG, *OTHER_SPACES, *COST, *RULES, *WHY, *THEORY)
+IMAGE_CLAIMS = (*LONG, *STOCHASTIC, *OTHER_SPACES, *COST, *RULES, *WHY, *THEORY)

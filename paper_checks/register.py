@@ -29,8 +29,8 @@ class Claim:
     """One row: `id` and `convention` name it; `worlds` are those in which this version of the project checks it.
 
     `source`: where evidence on images comes from, "loops" run now, or a record: "record" of the world's own preset,
-    "long" (fifteen generations), "lengths" (the sweep of generation-0 training). Worlds that are never run by the
-    checks have a record whatever it says, and analytic worlds none.
+    "long" (fifteen generations), "stochastic" (the nets under another solver), "lengths" (the sweep of generation-0
+    training). Worlds that are never run by the checks have a record whatever it says, and analytic worlds none.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Claim:
         """The record that its evidence in a world is read from; None where loops are run for it."""
         if world not in IMAGES or (world in DIGITS and self.source == "loops"):
             return None
-        return f"{world}-long" if self.source == "long" else world
+        return f"{world}-{self.source}" if self.source in ("long", "stochastic") else world
 
 
 def rows(conventions: tuple[str, ...], **shared: object) -> list[Claim]:

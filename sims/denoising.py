@@ -3,7 +3,8 @@
     x_t = sqrt(abar_t) x + sqrt(1 - abar_t) eps,   loss |eps - eps_theta(x_t, t, y)|^2,   y sometimes the null class
 
 (Ho et al., NeurIPS 2020; null class: Ho and Salimans 2022). A diffusers UNet2DModel; sampling by DPM-Solver++ (Lu et
-al. 2022), no guidance. All draws are made on the device of their generator.
+al. 2022), of the probability-flow equation or of the stochastic one, no guidance. All draws are made on the device of
+their generator.
 """
 
 from __future__ import annotations
@@ -111,24 +112,32 @@ def denoising_loss(
     return torch.nn.functional.mse_loss(prediction.float(), eps)
 
 
-def denoise(predict: Predictor, f: Diffusion, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """From noise to images by `f.sampling_steps` steps of DPM-Solver++."""
-    solver = DPMSolverMultistepScheduler.from_config(noise_schedule(f).config, final_sigmas_type="zero")
+def denoise(
+    predict: Predictor, f: Diffusion, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """From noise to images by `f.sampling_steps` steps of DPM-Solver++; a stochastic solver draws from `generator`."""
+    solver = DPMSolverMultistepScheduler.from_config(
+        noise_schedule(f).config, algorithm_type=f.solver, final_sigmas_type="zero"
+    )
     solver.set_timesteps(f.sampling_steps, device=x.device)
     for t in solver.timesteps:
-        x = solver.step(predict(x, t, y), t, x).prev_sample
+        x = solver.step(predict(x, t, y), t, x, generator=generator).prev_sample
     return x
 
 
 def sample(
     predict: Predictor, f: Diffusion, labels: np.ndarray, rng: np.random.Generator, block: int
 ) -> np.ndarray:
-    """One image for each label, from noise that depends on `rng` alone, `block` at a time."""
+    """One image for each label, from noise that depends on `rng` alone, `block` at a time.
+
+    A stochastic solver draws block by block: other blocks, other images of the same law.
+    """
     device = device_of(f)
     generator = torch.Generator(device).manual_seed(torch_seed(rng))
     noise = torch.randn(len(labels), *net_shape(f), generator=generator, device=device)
     noise, y = noise.contiguous(memory_format=laid_out(f)), torch.as_tensor(labels, device=device)
     with torch.inference_mode():
-        parts = [denoise(predict, f, x, c) for x, c in zip(noise.split(block), y.split(block), strict=True)]
+        blocks = zip(noise.split(block), y.split(block), strict=True)
+        parts = [denoise(predict, f, x, c, generator) for x, c in blocks]
         images = torch.nn.functional.pixel_shuffle(torch.cat(parts), f.patch)
     return images.clamp(-1.0, 1.0).cpu().contiguous().numpy()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sims.curation import POLICIES, RIVALS
-from sims.diffusion import Diffusion
+from sims.diffusion import Diffusion, StochasticDiffusion
 from sims.gaussian import ClassGaussians
 from sims.image_worlds import Images
 from sims.lowrank import ClassSubspaces, TwoSubspaces
@@ -94,6 +94,16 @@ LENGTHS = tuple(
 )
 """From hardly trained to well trained: where does the filter turn from help to harm?"""
 
+STOCHASTIC = replace(
+    WEAK,
+    name="digits-weak-stochastic",
+    world=Images(
+        StochasticDiffusion(size=8, classes=10, channels=(16, 32), steps=500, lr=2e-3, sampling_steps=20)
+    ),
+    policies=LEADING,
+)
+"""The weak nets, sampled stochastically: how much of what the filter mends there is the solver's doing?"""
+
 FASHION = Preset(
     "fashion-mnist",
     Images(
@@ -151,7 +161,7 @@ RUNAWAY = Preset(
 )
 
 EVIDENCE = (WEAK, STRONG, GAUSSIAN, LOW_RANK, RUNAWAY)
-STUDY = (WEAK, STRONG, long(WEAK), long(STRONG), *LENGTHS, FASHION)
+STUDY = (WEAK, STRONG, long(WEAK), long(STRONG), *LENGTHS, STOCHASTIC, FASHION)
 """The rows of `make images`."""
 
 
