@@ -14,8 +14,15 @@ import pytest
 import torch
 
 from sims import progress, training
-from sims.denoising import denoising_loss, sample
-from sims.diffusion import Diffusion, DiffusionSampler, ExtrapolatedSampler, build_unet, noise_schedule
+from sims.denoising import denoise, denoising_loss, sample
+from sims.diffusion import (
+    Diffusion,
+    DiffusionSampler,
+    ExtrapolatedSampler,
+    StochasticDiffusion,
+    build_unet,
+    noise_schedule,
+)
 from sims.features import flat
 from sims.images import digits
 from sims.metrics import frechet_distance
@@ -23,7 +30,7 @@ from sims.record import digest, load_arrays, save_arrays
 from sims.rivals import ScoreExtrapolation
 from sims.seeds import stream
 from sims.training import Batches
-from tests.tolerances import FLOAT32, assert_exact, close
+from tests.tolerances import BIAS_SOLVER, FLOAT32, assert_asymptotic, assert_exact, close
 
 TINY = Diffusion(8, 10, (8, 16), steps=4, lr=2e-3, epochs=1, batch=64, warmup=1)
 LEARNER = Diffusion(8, 10, (16, 32), steps=60, lr=4e-3, warmup=5, batch=64)
@@ -279,6 +286,44 @@ def test_patches_come_back_to_their_places() -> None:
     assert x.shape == (5, 1, 8, 8)
     assert close(x, picture.repeat(5, 0), FLOAT32, 100)
     assert not close(x, picture.swapaxes(2, 3).repeat(5, 0), FLOAT32, 100)  # control
+
+
+def solved(family: Diffusion, variance: float, generator: torch.Generator, n: int) -> np.ndarray:
+    """Squares of `n` images that a solver makes by the exact noise of data N(0, variance)."""
+    abar = noise_schedule(family).alphas_cumprod
+
+    def exact(x: torch.Tensor, t: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return (1 - abar[t]).sqrt() * x / (abar[t] * variance + 1 - abar[t])
+
+    noise = torch.randn(n, 1, 8, 8, generator=generator)
+    return denoise(exact, family, noise, torch.zeros(n), generator).flatten().numpy() ** 2
+
+
+@pytest.mark.parametrize("kind", [Diffusion, StochasticDiffusion])
+def test_either_solver_reaches_the_law_of_the_data(kind: type[Diffusion], rng: np.random.Generator) -> None:
+    """... in 200 steps; in ten, with the last step a posterior mean, it is far narrower: docs/images.md says so."""
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    fine, coarse = (replace(kind(8, 10, (8, 16), 4, lr=2e-3), sampling_steps=n) for n in (200, 10))
+    narrowed = float(solved(coarse, 0.3, generator, 2000).mean())
+    assert narrowed < 0.8 * 0.3
+    batches = iter(solved(fine, 0.3, generator, 2000).reshape(100, -1))
+    assert_asymptotic(lambda *_: next(batches), 0.3, BIAS_SOLVER, rng, 100, narrowed)
+
+
+def test_stochastic_solver_draws_and_the_other_does_not(tiny: DiffusionSampler) -> None:
+    model, labels = DiffusionSampler(StochasticDiffusion(**vars(TINY)), tiny.weights), np.arange(4)
+    assert (model.sample(labels, stream(1)) == model.sample(labels, stream(1))).all()
+    assert (model.sample(labels, stream(1)) != tiny.sample(labels, stream(1))).any()
+
+    def after(s: DiffusionSampler) -> bool:
+        """Are there draws beyond the first noise?"""
+        generator, x = torch.Generator().manual_seed(0), torch.zeros(4, 1, 8, 8)
+        first = generator.get_state()
+        denoise(s.predictor(), s.family, x, torch.as_tensor(labels), generator)
+        return bool((generator.get_state() != first).any())
+
+    assert after(model)
+    assert not after(tiny)
 
 
 @pytest.mark.parametrize("patch", [0, 3, 16])

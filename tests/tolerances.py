@@ -132,6 +132,10 @@ __all__ += ["GRAM", "FALSE_ALARM"]
 NOISELESS = 1e-6  # relative, of nuclear norms of latents with noise 1e-9 (Gram matrices lose half the digits)
 __all__ += ["NOISELESS"]
 
+# of sims.denoising: relative bias of a variance
+BIAS_SOLVER = 0.05  # 200 solver steps by the exact noise of data of variance 0.3
+__all__ += ["BIAS_SOLVER"]
+
 # of the bounds for many classes
 FEASIBLE = 1e-6  # how far, relatively, a search may end from the divergence it was asked for, to be counted
 __all__ += ["FEASIBLE"]
