@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from lsf import EnergyFeatures, LatentSpaceFilter, Matched, RankSumFilter
+from lsf import EnergyFeatures, LatentSpaceFilter, Matched, RankSumFilter, laws
 from lsf import ray as lsf_ray
-from tests import lsf_laws as laws
 
 FILTERS = [
     LatentSpaceFilter(EnergyFeatures(1), Matched(shortfall="fill"), 0),

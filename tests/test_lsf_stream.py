@@ -30,6 +30,7 @@ from lsf import (
     Threshold,
     Top,
     TrimHerdFilter,
+    laws,
     scratch,
     stream,
 )
@@ -39,7 +40,6 @@ from lsf.density_ratio import features
 from lsf.latents import Latents
 from lsf.ole import Norms, normalised_ole, ole
 from lsf.rules import equal_shares
-from tests import lsf_laws as laws
 from tests.tolerances import POINT, close
 
 RULES = [
