@@ -111,7 +111,12 @@ class _PoolFilter(FilterMixin, BaseEstimator):
     def select_latents(self, latents: Latents, budget: int) -> np.ndarray:
         """`select` of a pool that need not be in memory."""
         number = checks.budget_for(budget, len(latents))
-        return Top(self.quota, "fill")(self.score_latents(latents), latents.y, number, classes=self.classes_)
+        return self.select_scored(self.score_latents(latents), latents.y, number)
+
+    def select_scored(self, scores: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        """`select` of a pool whose scores (n,) by `score_pool` are known; of no other pool's."""
+        checks.fitted(self, "classes_")
+        return Top(self.quota, "fill")(scores, np.asarray(y), budget, classes=self.classes_)
 
     def score_latents(self, latents: Latents) -> np.ndarray:
         """`score_pool` of a pool that need not be in memory."""

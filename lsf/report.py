@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest, hypergeom, norm
@@ -31,8 +31,20 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
 from lsf import checks
+from lsf.blocks import Blocks, Whole
+from lsf.spread import Spread
 
-__all__ = ["Report", "FilterMixin", "report", "above_real", "LEVEL", "PROBABILITIES"]
+__all__ = [
+    "Report",
+    "FilterMixin",
+    "report",
+    "told",
+    "chosen",
+    "HeldOut",
+    "above_real",
+    "LEVEL",
+    "PROBABILITIES",
+]
 
 LEVEL = 1e-3
 """How often a warning may come by chance alone."""
@@ -45,11 +57,12 @@ class Report:
 
     - quantiles: of "real" (held out), "pool" and "kept" scores at `PROBABILITIES`; those that are known.
     - spread: tr Cov kept / tr Cov pool in latents; NaN where a class has fewer than two kept, or no spread.
-    - accuracy: (value, low, high) of the probe on held-out real data, 95%; chance: the largest class's share there.
+    - accuracy: (value, low, high) of the probe on `n_real` samples of held-out real data, 95%; chance: the largest
+      class's share there.
     - above: probability that a sound pool has as few low scores as this one.
     - warnings, by the rules above; unchecked: what could not be looked at, and why.
 
-    `accuracy`, `chance` and `above` are None where they are not known.
+    `accuracy`, `n_real`, `chance` and `above` are None where they are not known.
     """
 
     classes: np.ndarray
@@ -58,6 +71,7 @@ class Report:
     quantiles: dict[str, np.ndarray]
     spread: np.ndarray
     accuracy: tuple[float, float, float] | None
+    n_real: int | None
     chance: float | None
     above: float | None
     warnings: tuple[str, ...]
@@ -77,7 +91,7 @@ class Report:
             yield f"{name:>12} " + " ".join(f"{value:9.3g}" for value in values)
         if self.accuracy is not None:
             value, low, high = self.accuracy
-            yield f"probe on held-out real data: {value:.1%} right (95%: {low:.1%} to {high:.1%})"
+            yield f"probe on {self.n_real} held-out real data: {value:.1%} right (95%: {low:.1%} to {high:.1%})"
             yield f"a constant guess: {self.chance:.1%}"
         if self.above is not None:
             yield f"a sound pool has as few low scores as this one with probability {self.above:.2g}"
@@ -111,27 +125,76 @@ def report(fitted: Any, x: Any, y: Any, kept: Any, real: Any = None) -> Report:
     checks.fitted(fitted, "classes_")
     samples = checks.finite("x", x)
     labels = checks.labels_for("y", y, len(samples), "x")
-    own, classes = checks.known("y", labels, fitted.classes_), fitted.classes_
-    chosen = _chosen(kept, len(samples))
-    in_pool, of_kept = (np.bincount(k, minlength=len(classes)) for k in (own, own[chosen]))
+    own = checks.known("y", labels, fitted.classes_)
+    which = chosen(kept, len(samples))
     scores, known = _scores(fitted, samples, labels), _held_out(fitted, real)
-    above = None if known is None or scores is None else above_real(known[0], known[1], scores, labels)
-    accuracy, chance = (None, None) if known is None else _accuracy(known[2], known[1])
-    warnings = [*_starved(classes, in_pool, of_kept), *_no_better(accuracy, chance), *_too_high(above)]
-    by_name = {"real": None if known is None else known[0], "pool": scores}
-    by_name["kept"] = None if scores is None else scores[chosen]
+    is_kept = np.zeros(len(samples), dtype=bool)
+    is_kept[which] = True
+    pool, of_kept = Spread(len(fitted.classes_)), Spread(len(fitted.classes_))
+    start = 0
+    for part, _ in Whole(samples, labels):
+        h, k, here = (
+            fitted.transform(part),
+            own[start : start + len(part)],
+            is_kept[start : start + len(part)],
+        )
+        pool.add(h, k)
+        of_kept.add(h[here], k[here])
+        start += len(part)
+    return told(fitted, own, which, scores, known, pool, of_kept)
+
+
+def told(
+    fitted: Any,
+    own: np.ndarray,
+    kept: np.ndarray,
+    scores: np.ndarray | None,
+    known: HeldOut | None,
+    pool: Spread,
+    of_kept: Spread,
+) -> Report:
+    """`report` of a pool of which one has the places `own` (n,) of its labels, scores (n,) if any, and two `Spread`."""
+    classes = fitted.classes_
+    in_pool, n_kept = (np.bincount(k, minlength=len(classes)) for k in (own, own[kept]))
+    above = None
+    if known is not None and scores is not None:
+        above = above_real(known.scores, known.y, scores, classes[own])
+    accuracy, chance = (None, None) if known is None else _accuracy(known.right, known.y)
+    by_name = {"real": None if known is None else known.scores, "pool": scores}
+    by_name["kept"] = None if scores is None else scores[kept]
     return Report(
         classes=classes,
         in_pool=in_pool,
-        kept=of_kept,
+        kept=n_kept,
         quantiles={name: np.quantile(s, PROBABILITIES) for name, s in by_name.items() if s is not None},
-        spread=_spread(fitted.transform(samples), own, chosen, len(classes)),
+        spread=of_kept.over(pool),
         accuracy=accuracy,
+        n_real=None if known is None else len(known.y),
         chance=chance,
         above=above,
-        warnings=tuple(warnings),
+        warnings=(*_starved(classes, in_pool, n_kept), *_no_better(accuracy, chance), *_too_high(above)),
         unchecked=tuple(_unchecked(fitted, known)),
     )
+
+
+class HeldOut(NamedTuple):
+    """Held-out real data as the filter sees them: scores, labels, and whether the probe is right, (m,) each."""
+
+    scores: np.ndarray
+    y: np.ndarray
+    right: np.ndarray
+
+    @classmethod
+    def of(cls, fitted: Any, real: Blocks | None) -> HeldOut | None:
+        """From blocks of them, or what the filter held out itself; None where there are none, or no `score_samples`."""
+        if not hasattr(fitted, "score_samples"):
+            return None
+        if real is None:
+            reference = getattr(fitted, "reference_", None)
+            return None if reference is None else cls(reference[0], reference[1], fitted.held_out_right_)
+        parts = real.map(lambda x, y: (fitted.score_samples(x, y), y.copy(), _right(fitted, x, y)))
+        scores, y, right = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return cls(scores, y, right)
 
 
 def above_real(real: np.ndarray, y_real: np.ndarray, scores: np.ndarray, y: np.ndarray) -> float:
@@ -156,15 +219,16 @@ def _savage(values: np.ndarray) -> np.ndarray:
     return (np.add.reduceat(a, np.cumsum(counts) - counts) / counts)[where]
 
 
-def _chosen(kept: Any, count: int) -> np.ndarray:
-    chosen = np.asarray(kept)
-    if not np.issubdtype(chosen.dtype, np.integer):
-        raise TypeError(f"kept must be indices of the pool, as select gives them, found dtype {chosen.dtype}")
-    if chosen.ndim != 1 or not len(chosen) or chosen.min() < 0 or chosen.max() >= count:
+def chosen(kept: Any, count: int) -> np.ndarray:
+    """`kept` as indices into a pool of `count` samples; errors as `report`."""
+    which = np.asarray(kept)
+    if not np.issubdtype(which.dtype, np.integer):
+        raise TypeError(f"kept must be indices of the pool, as select gives them, found dtype {which.dtype}")
+    if which.ndim != 1 or not len(which) or which.min() < 0 or which.max() >= count:
         raise ValueError(f"kept must be indices, at least one, from 0 to {count - 1}: as select gives them")
-    if len(np.unique(chosen)) < len(chosen):
+    if len(np.unique(which)) < len(which):
         raise ValueError("kept has an index twice: give each sample once")
-    return chosen
+    return which
 
 
 def _scores(fitted: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
@@ -172,41 +236,25 @@ def _scores(fitted: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     return None if score is None else score(x, y)
 
 
-def _held_out(fitted: Any, real: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Scores, labels and whether the probe is right (m,) of held-out real data; None where there is none to be had."""
-    if not hasattr(fitted, "score_samples"):
-        return None
-    if real is None:
-        reference = getattr(fitted, "reference_", None)
-        return None if reference is None else (*reference, fitted.held_out_right_)
+def _held_out(fitted: Any, real: Any) -> HeldOut | None:
+    if real is None or not hasattr(fitted, "score_samples"):
+        return HeldOut.of(fitted, None)
     try:
         x, y = real
     except (TypeError, ValueError):
         raise TypeError("real must be a pair (x, y) of held-out real data") from None
     samples = checks.finite("real x", x)
-    labels = checks.labels_for("real y", y, len(samples), "real x")
-    right = fitted.classes_[fitted.predict_proba(samples).argmax(axis=1)] == labels
-    return fitted.score_samples(samples, labels), labels, right
+    return HeldOut.of(fitted, Whole(samples, checks.labels_for("real y", y, len(samples), "real x")))
+
+
+def _right(fitted: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return fitted.classes_[fitted.predict_proba(x).argmax(axis=1)] == y
 
 
 def _accuracy(right: np.ndarray, y: np.ndarray) -> tuple[tuple[float, float, float], float]:
     k, n = int(right.sum()), len(right)
     interval = binomtest(k, n).proportion_ci(0.95, "exact")
     return (k / n, interval.low, interval.high), np.unique(y, return_counts=True)[1].max() / n
-
-
-def _spread(h: np.ndarray, own: np.ndarray, chosen: np.ndarray, classes: int) -> np.ndarray:
-    """tr Cov of the kept over that of the pool (C,), both over count - 1."""
-    spread = np.full(classes, np.nan)
-    for k in range(classes):
-        pool, kept = h[own == k], h[chosen[own[chosen] == k]]
-        if len(kept) > 1 and (total := _trace(pool)) > 0:
-            spread[k] = _trace(kept) / total
-    return spread
-
-
-def _trace(h: np.ndarray) -> float:
-    return float(h.var(axis=0, ddof=1, dtype=np.float64).sum())
 
 
 def _starved(classes: np.ndarray, in_pool: np.ndarray, kept: np.ndarray) -> Iterator[str]:

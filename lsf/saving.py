@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +24,7 @@ from safetensors.numpy import save as bytes_of
 from sklearn.utils.validation import check_is_fitted
 
 from lsf.packing import Parts, fingerprint, pack, unpack
+from lsf.whole_files import replacing
 
 __all__ = ["FORMAT", "save", "load"]
 
@@ -97,15 +97,8 @@ def _checksum(data: bytes) -> bytes:
 
 
 def _write(path: Path, parts: list[bytes]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.writelines(parts)
 
 
 def _models(model: Any) -> Sequence[Any]:

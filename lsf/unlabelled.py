@@ -181,7 +181,7 @@ class SubspaceFilter(TransformerMixin, BaseEstimator):
         told = report(
             self.filter_, h, self._likely(h), kept, None if held is None else (held, self._likely(held))
         )
-        return replace(told, accuracy=None, chance=None)
+        return replace(told, accuracy=None, n_real=None, chance=None)
 
     def _likely(self, h: np.ndarray) -> np.ndarray:
         return self.filter_.predict_proba(h).argmax(axis=1)

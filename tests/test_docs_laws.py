@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import doctest
-import io
-import re
 from pathlib import Path
 
 import pytest
 
 from lsf.laws import LAWS
+from tests.doc_blocks import faults
 from tests.test_docs_theory import LINK, prose
 from tests.test_lsf_estimators import ALL, DOES_NOT_APPLY
 
 PAGE = Path(__file__).parents[1] / "docs" / "laws.md"
-BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:```text\n(.*?)^```)?", re.M | re.S)
-
-
-def faults(page: str) -> list[str]:
-    """What its blocks print that is not shown: "..." stands for anything."""
-    names: dict[str, object] = {"__name__": "page"}
-    found = []
-    for code, shown in BLOCK.findall(page):
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(code, names)
-        if not doctest.OutputChecker().check_output(shown, out.getvalue(), doctest.ELLIPSIS):
-            found.append(out.getvalue())
-    return found
 
 
 @pytest.mark.filterwarnings("ignore")
