@@ -25,6 +25,7 @@ from markupsafe import Markup
 
 from lsf import charts, checks, stream
 from lsf.blocks import Blocks
+from lsf.encoders import holding
 from lsf.pictures import Shown, shown
 from lsf.report import PROBABILITIES, HeldOut, Report, chosen, told
 from lsf.samples import Samples
@@ -74,11 +75,12 @@ def page(
     which = chosen(kept, len(own))
     is_kept = np.zeros(len(own), dtype=bool)
     is_kept[which] = True
-    s = _scores(fitted, samples, scores)
-    shows = shown(own, is_kept, s, seed)
-    seen = Seen.of(fitted, samples, is_kept, {int(i) for one in shows for i in one.all()})
-    held = None if real is None else Seen.of(fitted, real, np.zeros(len(real.y), dtype=bool), set())
-    known = HeldOut.of(fitted, None if real is None else Blocks(real))
+    with holding(fitted.encoder_):
+        s = _scores(fitted, samples, scores)
+        shows = shown(own, is_kept, s, seed)
+        seen = Seen.of(fitted, samples, is_kept, {int(i) for one in shows for i in one.all()})
+        held = None if real is None else Seen.of(fitted, real, np.zeros(len(real.y), dtype=bool), set())
+        known = HeldOut.of(fitted, None if real is None else Blocks(real))
     report = told(fitted, own, which, s, known, seen.parts["pool"].spread, seen.parts["kept"].spread)
     parts = dict(seen.parts) if held is None else {"real": held.parts["pool"], **seen.parts}
     return _template().render(
