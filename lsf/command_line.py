@@ -16,7 +16,7 @@ from typing import Any
 import click
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Commands", "Coded", "plain", "named", "EXITS"]
+__all__ = ["Commands", "Coded", "plain", "shown", "named", "EXITS"]
 
 EXITS = "Exit codes: 0 done; 1 data, a file or an option is refused; 2 unknown command or option; 130 Ctrl-C."
 TERMS = {
@@ -85,7 +85,11 @@ def named(argument: str) -> Iterator[None]:
 
 def plain(text: str) -> str:
     """One printable line, in the words of the command line."""
-    line = " ".join(text.split())
+    return shown(" ".join(text.split()))
+
+
+def shown(line: str) -> str:
+    """A line in the words of the command line, its control characters as escapes."""
     for of_python, here in TERMS.items():
         line = line.replace(of_python, here)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from lsf.command_inputs import check_belongs, filter_of, is_labelled, pool_of, whole
-from lsf.command_line import Coded, named, plain
+from lsf.command_line import Coded, named, shown
 from lsf.command_options import Place, check_output, model_options, output_options, pool_options
 from lsf.samples import Samples
 from lsf.score_tables import read_scores
@@ -78,14 +78,8 @@ def report(
     text = page(fitted, samples, kept, scores=scores, real=held, title=title, seed=seed)
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    click.echo("\n".join(_plain_row(line) for line in told.splitlines()))
+    click.echo("\n".join(shown(line) for line in told.splitlines()))
     click.echo(f"page: {out}")
-
-
-def _plain_row(line: str) -> str:
-    """A line of the report, its spaces as they are."""
-    spaces = len(line) - len(line.lstrip(" "))
-    return " " * spaces + line.strip() if line.isprintable() else plain(line)
 
 
 def _labels(real_labels: str | None) -> dict[str, str]:

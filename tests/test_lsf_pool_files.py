@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -354,24 +356,26 @@ def test_links_within_deeper_folders_and_hidden_files(tmp_path: Path, seed: int)
     assert y.tolist() == ["cat", "cat", "dog"]
 
 
-def test_folder_deeper_than_python_recurses(tmp_path: Path, seed: int) -> None:
+@pytest.fixture
+def folder_of_its_own() -> Iterator[Path]:
+    """Not among pytest's, which it clears by recursion, now or, had this run been killed, in a later one."""
+    folder = tempfile.mkdtemp()
+    yield Path(folder)
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def test_folder_deeper_than_python_recurses(
+    folder_of_its_own: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
     v, deep = pictures(seed, 1), 1100
-    at = image_folder(tmp_path / "pool", v, np.array([0]))
-    here = os.getcwd()
-    os.chdir(at / "cat")
-    try:
-        for _ in range(deep):
-            os.mkdir("d")
-            os.chdir("d")
-        Path("1.png").write_bytes(png(v[0]))
-        x, _ = everything(read(at, size=6))
-        np.testing.assert_array_equal(x, as_floats(v[[0, 0]]))
-        os.remove("1.png")
-        for _ in range(deep):  # what cleans up after pytest does recurse
-            os.chdir("..")
-            os.rmdir("d")
-    finally:
-        os.chdir(here)
+    at = image_folder(folder_of_its_own / "pool", v, np.array([0]))
+    monkeypatch.chdir(at / "cat")
+    for _ in range(deep):
+        os.mkdir("d")
+        os.chdir("d")
+    Path("1.png").write_bytes(png(v[0]))
+    x, _ = everything(read(at, size=6))
+    np.testing.assert_array_equal(x, as_floats(v[[0, 0]]))
 
 
 # --- numbers that are none ---

@@ -31,9 +31,11 @@ from lsf import (
     Random,
     RankSumFilter,
     ShrunkHerdFilter,
+    SubspaceFilter,
     Threshold,
     Top,
     TrimHerdFilter,
+    UnlabelledRatioFilter,
     saving,
 )
 from lsf.diffusion_encoder import DiffusionEncoder
@@ -108,6 +110,44 @@ def test_any_filter_comes_back_to_the_last_bit(
     if getattr(prototype, "random_state", 0) is None:
         return  # a fit of its own draws anew
     assert_the_same(found.fit(*data(other, labels)), fitted.fit(*data(other, labels)), x, y)
+
+
+NO_LABELS = ENCODERS.filter(lambda encoder: not isinstance(encoder, EnergyFeatures))
+UNLABELLED = st.one_of(
+    st.builds(UnlabelledRatioFilter, NO_LABELS, PENALTIES),
+    st.builds(
+        SubspaceFilter,
+        n_subspaces=st.none() | st.integers(2, 3),
+        encoder=NO_LABELS,
+        rule=RULES.filter(
+            lambda rule: not rule.uses_reference
+        ),  # of a subspace of one sample none is held out
+        max_subspaces=st.just(4),
+        random_state=st.integers(0, 2**40),
+    ),
+)
+
+
+def answers_without_labels(fitted: Any, x: np.ndarray) -> list[np.ndarray]:
+    score = fitted.score_samples if hasattr(fitted, "score_samples") else fitted.score_pool
+    return [score(x), fitted.transform(x), fitted.select(x, 10, rng=7)]
+
+
+@given(prototype=UNLABELLED, seed=st.integers(0, 2**32 - 1), other=st.integers(0, 2**32 - 1))
+@settings(max_examples=10)
+def test_filters_without_labels_come_back_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, prototype: Any, seed: int, other: int
+) -> None:
+    path = tmp_path_factory.mktemp("saved") / "filter.safetensors"
+    fitted = clone(prototype).fit(data(seed)[0])
+    save(fitted, path)
+    found, (x, _) = load(path), data(other)
+    assert type(found) is type(fitted)
+    assert repr(found) == repr(fitted)
+    assert vars(found).keys() == vars(fitted).keys()
+    for a, b in zip(answers_without_labels(found, x), answers_without_labels(fitted, x), strict=True):
+        assert a.dtype == b.dtype
+        assert a.tobytes() == b.tobytes()
 
 
 def test_axes_keep_their_order_in_memory(seed: int, tmp_path: Path) -> None:
