@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from lsf import checks
 from lsf.architectures import architecture_of, fed, null_inputs, own_classes
-from lsf.hooks import device_named, dtype_named, layer_of
+from lsf.hooks import device_named, dtype_named, layer_of, one_copy
 from lsf.model_folders import BATCH, parts_in, settings_of
 from lsf.reading import POOLINGS, Reading, images_of
 from lsf.timestep_choice import CANDIDATES, Trial, trials, whole_timesteps
@@ -61,8 +62,8 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
     - candidates: timesteps to choose from.
     - batch_size: every forward pass has this many samples, the last one padded; fewer, with a warning, where on this
       machine a sample's latent would depend on its place in so large a batch.
-    - device, dtype: run on copies of the weights, made anew in each call (None: where and as the model is; the VAE
-      keeps its own dtype). To spare the copies, move the model yourself.
+    - device, dtype: run on copies of the weights, made once a call, and once a stream (None: where and as the model
+      is; the VAE keeps its own dtype). To spare the copies, move the model yourself.
     - random_state: integer, Generator or None, for the noise and for the samples held out.
 
     Fitted: `shape_` (C, H, W) of samples, `timesteps_` (list), `noise_` (timesteps, c, h, w) or None, `trials_` (list
@@ -140,6 +141,7 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
         # scikit-learn would copy the weights; the encoder is frozen, so one model serves all
         return type(self)(**self.get_params(deep=False))
 
+    @one_copy()
     def fit(self, x: Any, y: Any = None) -> DiffusionEncoder:
         """Notes the shape of samples x (n, C, H, W), checks every parameter, tries the model on one sample, draws
         the noise and, where timesteps is None, chooses one by labels y (n,), which are not used otherwise.
@@ -157,7 +159,7 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
         reading.try_on(z)
         reading = reading.steady(images[:1])
         if reading.batch_size < self.batch_size:
-            warnings.warn(UNSTEADY.format(self.batch_size, reading.batch_size), stacklevel=2)
+            warnings.warn(UNSTEADY.format(self.batch_size, reading.batch_size), stacklevel=3)
         count = 1 if self.timesteps is None else len(reading.timesteps)
         noise = self._draw_noise((count, *z.shape[1:]))
         if self.timesteps is None:  # one noise for all candidates: the choice is then as if it had been given
@@ -190,6 +192,10 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
             raise ValueError(f"x has samples of shape {images.shape[1:]}, fit saw {self.shape_}")
         own = None if self.reading_.classes else self._own_labels(y, len(images))
         return self.reading_.latents(self.reading_.encoded(images), own)
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Within it the weights are copied once, where device or dtype ask for copies; see `lsf.encoders.holding`."""
+        return one_copy()
 
     def _reading(self, y: Any) -> Reading:
         """All that is settled before the model runs; every parameter is checked."""
@@ -230,7 +236,7 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
             raise ValueError(
                 "timesteps must be given for label='own': a probe would choose by the leaked labels"
             )
-        warnings.warn(LEAKS, stacklevel=4)
+        warnings.warn(LEAKS, stacklevel=5)
 
     def _own_labels(self, y: Any, count: int) -> np.ndarray:
         if y is None:

@@ -7,6 +7,7 @@ is the paper's, is `lsf.diffusion_encoder.DiffusionEncoder`: a module of its own
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.utils import Tags
 from lsf import checks
 from lsf.blocks import in_blocks
 
-__all__ = ["as_encoder", "EnergyFeatures", "FlattenedPCA", "flatten"]
+__all__ = ["as_encoder", "holding", "EnergyFeatures", "FlattenedPCA", "flatten"]
 
 
 def as_encoder(encoder: Any) -> Any:
@@ -35,6 +36,11 @@ def as_encoder(encoder: Any) -> Any:
     if callable(encoder):
         return FunctionTransformer(encoder)
     raise TypeError(f"encoder must be None, a transformer or a callable, found {type(encoder).__name__}")
+
+
+def holding(encoder: Any) -> AbstractContextManager[None]:
+    """Within it an encoder may hold what it would make anew for every block, as copies of weights: its `holding()`."""
+    return encoder.holding() if hasattr(encoder, "holding") else nullcontext()
 
 
 def flatten(x: Any) -> np.ndarray:

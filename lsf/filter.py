@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator, clone
 
 from lsf import checks
 from lsf.blocks import Whole, one_blas_thread, slices
-from lsf.encoders import as_encoder
+from lsf.encoders import as_encoder, holding
 from lsf.probe import Probe
 from lsf.report import FilterMixin
 from lsf.rules import Top
@@ -93,7 +93,8 @@ class LatentSpaceFilter(FilterMixin, BaseEstimator):
         """
         checks.fitted(self, "probe_")
         checks.known("y", checks.labels_for("y", y, len(checks.samples("x", x)), "x"), self.classes_)
-        return np.concatenate(list(Whole(x, y).map(self._confidence)))
+        with holding(self.encoder_):
+            return np.concatenate(list(Whole(x, y).map(self._confidence)))
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """The probe's probabilities (n, C) of the classes, in the order of `classes_`, for samples x (n, ...).
@@ -160,9 +161,10 @@ def encoded(encoder: Any, x: np.ndarray) -> np.ndarray:
     Raises ValueError on NaN or infinite x or latents, or another number of latents than samples.
     """
     parts = []
-    for rows in slices(len(x)):
-        with checks.located(rows.start):
-            parts.append(_encoded(encoder, checks.finite("x", x[rows])))
+    with holding(encoder):
+        for rows in slices(len(x)):
+            with checks.located(rows.start):
+                parts.append(_encoded(encoder, checks.finite("x", x[rows])))
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 

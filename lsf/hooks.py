@@ -4,13 +4,15 @@
 
 The model is lent, never changed: it runs in evaluation mode and without gradients, each module's own mode comes back
 and the hook goes, also after an exception. On another device or in another dtype it runs on copies of its weights
-(`torch.func.functional_call`): weights cast to half precision and back would not be the same. Needs torch.
+(`torch.func.functional_call`): weights cast to half precision and back would not be the same. Within `one_copy` they
+are made once, however often the model is lent. Needs torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -19,7 +21,12 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
-__all__ = ["Lent", "lent", "first_output", "layer_of", "device_named", "dtype_named", "Unreached"]
+__all__ = ["Lent", "lent", "one_copy", "first_output", "layer_of", "device_named", "dtype_named", "Unreached"]
+
+
+Weights = dict[str, torch.Tensor]
+HELD: ContextVar[dict[Any, tuple[Any, Weights]] | None] = ContextVar("HELD", default=None)
+"""Copies made within `one_copy`, by model, device and dtype; beside each what it is of, so that it stays alive."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,22 @@ class Lent:
     def whole(self, value: int, count: int) -> torch.Tensor:
         """(count,) times the same integer."""
         return torch.full((count,), value, device=self.device)
+
+
+@contextmanager
+def one_copy() -> Iterator[None]:
+    """Within it a model on another device or in another dtype is copied once, and its weights must stay as they are.
+
+    One within another is the same as the outer one. The copies go at its end.
+    """
+    if HELD.get() is not None:
+        yield
+        return
+    token = HELD.set({})
+    try:
+        yield
+    finally:
+        HELD.reset(token)
 
 
 @contextmanager
@@ -119,8 +142,23 @@ def _raise_output(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
 
 def _on_copies(model: Any, device: torch.device, dtype: torch.dtype | None) -> Callable[..., Any]:
     """The model as a function, on copies of its weights where they are elsewhere or of another dtype."""
-    weights = {
+    weights = _held(model, device, dtype)
+    return lambda *inputs, **more: functional_call(model, weights, inputs, more)
+
+
+def _held(model: Any, device: torch.device, dtype: torch.dtype | None) -> Weights:
+    """Copies of the weights, within `one_copy` those that are there."""
+    held, own = HELD.get(), next(model.parameters())
+    if held is None:
+        return _copies(model, device, dtype)
+    key = type(model), id(own), device, dtype  # a VAE is wrapped anew for each call: its weights are the same
+    if key not in held:
+        held[key] = own, _copies(model, device, dtype)
+    return held[key][1]
+
+
+def _copies(model: Any, device: torch.device, dtype: torch.dtype | None) -> Weights:
+    return {
         name: tensor.to(device, dtype if tensor.is_floating_point() else None)
         for name, tensor in chain(model.named_parameters(), model.named_buffers())
     }
-    return lambda *inputs, **more: functional_call(model, weights, inputs, more)

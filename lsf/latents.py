@@ -15,7 +15,7 @@ import numpy as np
 
 from lsf import checks, scratch
 from lsf.blocks import Blocks, slices
-from lsf.encoders import as_encoder
+from lsf.encoders import as_encoder, holding
 from lsf.filter import encoded
 
 __all__ = ["Latents", "AreLatents"]
@@ -42,7 +42,8 @@ class Latents:
                 self._kept.append(h)
             return own, y.copy()
 
-        own, y = zip(*self._blocks.map(take), strict=True)
+        with holding(fitted.encoder_):
+            own, y = zip(*self._blocks.map(take), strict=True)
         self.own, self.y = np.concatenate(own), np.concatenate(y)
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ which is left out, and said to be, above `lsf.seen.MOST_OLE`. Needs jinja2, matp
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
@@ -22,13 +22,17 @@ from typing import Any
 import jinja2
 import numpy as np
 from markupsafe import Markup
+from sklearn.utils.validation import check_is_fitted
 
 from lsf import charts, checks, stream
 from lsf.blocks import Blocks
+from lsf.encoders import holding
+from lsf.label_free import labelled
 from lsf.pictures import Shown, shown
 from lsf.report import PROBABILITIES, HeldOut, Report, chosen, told
 from lsf.samples import Samples
 from lsf.seen import Part, Seen
+from lsf.unlabelled import SubspaceFilter
 
 __all__ = ["page"]
 
@@ -57,7 +61,8 @@ def page(
     title: str | None = None,
     seed: int = 0,
 ) -> str:
-    """HTML on what the fitted filter did when it kept the indices `kept` of a pool of labelled samples.
+    """HTML on what the fitted filter did when it kept the indices `kept` of a pool. The labels are those of the
+    samples; for a filter that needs none, class 0 or its own subspaces (`lsf.label_free`).
 
     scores (n,): those of the filter, where they are known; None: `lsf.stream.score_samples`, if it gives any. real:
     held-out real data, seen neither by fit nor by the pool; None: what the filter held out itself, if it did. seed
@@ -67,19 +72,25 @@ def page(
     indices of the pool, each at most once and at least one, scores are not one finite number a sample, a label was
     never seen in fit, or a sample cannot be read.
     """
-    checks.fitted(fitted, "classes_")
+    check_is_fitted(fitted)
     if checks.whole("seed", seed) < 0:
         raise ValueError(f"seed must not be negative, found {seed}")
-    own = checks.known("y", samples.y, fitted.classes_)
+    inner, chunks = labelled(fitted, samples)
+    y = samples.y if inner is fitted else np.concatenate([y.copy() for _, y in Blocks(chunks)])
+    own = checks.known("y", y, inner.classes_)
     which = chosen(kept, len(own))
     is_kept = np.zeros(len(own), dtype=bool)
     is_kept[which] = True
-    s = _scores(fitted, samples, scores)
-    shows = shown(own, is_kept, s, seed)
-    seen = Seen.of(fitted, samples, is_kept, {int(i) for one in shows for i in one.all()})
-    held = None if real is None else Seen.of(fitted, real, np.zeros(len(real.y), dtype=bool), set())
-    known = HeldOut.of(fitted, None if real is None else Blocks(real))
-    report = told(fitted, own, which, s, known, seen.parts["pool"].spread, seen.parts["kept"].spread)
+    with holding(inner.encoder_):
+        s = _scores(inner, chunks, len(own), scores)
+        shows = shown(own, is_kept, s, seed)
+        seen = Seen.of(inner, chunks, samples, is_kept, {int(i) for one in shows for i in one.all()})
+        there = None if real is None else labelled(fitted, real)[1]
+        held = None if real is None else Seen.of(inner, there, real, np.zeros(len(real.y), dtype=bool), set())
+        known = HeldOut.of(inner, None if there is None else Blocks(there))
+    report = told(inner, own, which, s, known, seen.parts["pool"].spread, seen.parts["kept"].spread)
+    if isinstance(fitted, SubspaceFilter):  # the labels are the probe's own: it cannot be judged by them
+        report = replace(report, accuracy=None, n_real=None, chance=None)
     parts = dict(seen.parts) if held is None else {"real": held.parts["pool"], **seen.parts}
     return _template().render(
         title=title or "What the filter kept",
@@ -87,31 +98,31 @@ def page(
         report=report,
         n=len(own),
         n_kept=len(which),
-        classes=len(fitted.classes_),
+        classes=len(inner.classes_),
         there=len(np.unique(own)),
         skipped=samples.skipped,
         probabilities=PROBABILITIES,
         seed=seed,
         shape=f"of shape {seen.shape}",
-        settings=list(_settings(fitted)),
-        trials=getattr(fitted.encoder_, "trials_", None),
+        settings=list(_settings(fitted, inner)),
+        trials=getattr(getattr(fitted, "encoder_", inner.encoder_), "trials_", None),
         versions=[(name, found) for name in LIBRARIES if (found := _version(name))],
         rows=list(_rows(report, own, s, parts)),
-        pictures=list(_pictures(shows, seen.pictures, samples, fitted.classes_, is_kept, s)),
+        pictures=list(_pictures(shows, seen.pictures, samples, inner.classes_, is_kept, s)),
         **_on_spread(report, parts),
-        **_on_scores(fitted, report, s, which, known),
+        **_on_scores(inner, report, s, which, known),
         **_on_ole(parts, seen),
     )
 
 
-def _scores(fitted: Any, samples: Samples, scores: Any) -> np.ndarray | None:
+def _scores(fitted: Any, chunks: Any, n: int, scores: Any) -> np.ndarray | None:
     if scores is not None:
         given = checks.finite("scores", scores)
-        if given.shape != samples.y.shape:
-            raise ValueError(f"scores must be one a sample, {samples.y.shape}, found shape {given.shape}")
+        if given.shape != (n,):
+            raise ValueError(f"scores must be one a sample, ({n},), found shape {given.shape}")
         return given.astype(np.float64)
     if hasattr(fitted, "score_samples") or hasattr(fitted, "score_latents"):
-        return stream.score_samples(fitted, samples)[0]
+        return stream.score_samples(fitted, chunks)[0]
     return None
 
 
@@ -250,12 +261,13 @@ def _filter(fitted: Any) -> str:
     return f"{type(fitted).__name__}({'' if rule is None else f'rule={_plain(rule)}'})"
 
 
-def _settings(fitted: Any) -> Iterator[tuple[str, str]]:
+def _settings(fitted: Any, inner: Any) -> Iterator[tuple[str, str]]:
     for name, value in fitted.get_params().items():
         yield name.replace("__", "."), _plain(value)
+    encoder = getattr(fitted, "encoder_", inner.encoder_)
     for name in ("timesteps_", "shape_"):
-        if hasattr(fitted.encoder_, name):
-            yield f"encoder_.{name}", _plain(getattr(fitted.encoder_, name))
+        if hasattr(encoder, name):
+            yield f"encoder_.{name}", _plain(getattr(encoder, name))
 
 
 def _plain(value: Any) -> str:

@@ -54,12 +54,17 @@ class Seen:
     ole_bytes: int = 0
 
     @classmethod
-    def of(cls, fitted: Any, samples: Any, is_kept: np.ndarray, wanted: set[int]) -> Seen:
-        """Of all samples, and of those kept; the pictures of those wanted."""
+    def of(cls, fitted: Any, chunks: Any, samples: Any, is_kept: np.ndarray, wanted: set[int]) -> Seen:
+        """Of all rows of `chunks`, and of those kept; pictures of those `wanted` of `samples`.
+
+        Both are one and the same, or `chunks` is made of `samples`, which are then read beside it.
+        """
+        raw = None if chunks is samples else iter(Blocks(samples))
         seen = cls(list(getattr(fitted.encoder_, "timesteps_", [None])))
 
         def take(x: np.ndarray, y: np.ndarray) -> None:
             h, own = fitted.transform(x), checks.known("y", y, fitted.classes_)
+            x = x if raw is None else next(raw)[0]
             if not seen.parts:
                 seen._begin(x, h, len(fitted.classes_))
             start = seen.parts["pool"].n
@@ -69,7 +74,7 @@ class Seen:
             for i in wanted.intersection(range(start, start + len(x))):
                 seen.pictures[i] = thumbnail(x[i - start])
 
-        for _ in Blocks(samples).map(take):
+        for _ in Blocks(chunks).map(take):
             pass
         return seen
 

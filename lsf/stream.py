@@ -28,6 +28,7 @@ import numpy as np
 
 from lsf import checks
 from lsf.blocks import Blocks
+from lsf.encoders import holding
 from lsf.latents import Latents
 from lsf.ole import Norms
 
@@ -47,7 +48,8 @@ def score_samples(fitted: Any, chunks: Any) -> tuple[np.ndarray, np.ndarray]:
     if not hasattr(fitted, "score_samples"):
         raise TypeError(f"{type(fitted).__name__} gives a sample no score: use lsf.stream.select")
     parts = Blocks(chunks).map(lambda x, y: (fitted.score_samples(x, y), y.copy()))
-    scores, y = zip(*parts, strict=True)
+    with holding(getattr(fitted, "encoder_", None)):
+        scores, y = zip(*parts, strict=True)
     return np.concatenate(scores), np.concatenate(y)
 
 

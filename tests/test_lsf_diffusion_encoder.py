@@ -12,8 +12,9 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler
 from sklearn.base import clone
 
-from lsf import LatentSpaceFilter
+from lsf import LatentSpaceFilter, hooks, stream
 from lsf.architectures import MeanOfVAE
+from lsf.blocks import Blocks
 from lsf.diffusion_encoder import DiffusionEncoder
 from lsf.filter import held_out
 from lsf.hooks import lent
@@ -303,6 +304,38 @@ def test_device_is_obeyed_and_left(seed: int, x: np.ndarray) -> None:
     expected = encoder("dit", seed).fit_transform(x)
     np.testing.assert_array_equal(made.set_params(device="cpu").fit_transform(x), expected)
     assert state(made) == before
+
+
+def test_a_stream_copies_the_weights_once(seed: int, x: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the model and of the VAE, whatever the blocks; control: outside of the context each call copies them."""
+    made: list[str] = []
+
+    def counted(model: Any, *where: Any) -> Any:
+        made.append(type(model).__name__)
+        return copies(model, *where)
+
+    copies = hooks._copies
+    y = np.arange(len(x)) % 2
+    settings = {"device": "cpu", "pooling": "mean", "batch_size": 1}
+    plain = LatentSpaceFilter(encoder("latent", seed, 50, pooling="mean", batch_size=1)).fit(x, y)
+    fitted = LatentSpaceFilter(encoder("latent", seed, 50, **settings)).fit(x, y)
+    monkeypatch.setattr(hooks, "_copies", counted)
+    blocks = Blocks([(x, y)] * 3, size=2)
+    monkeypatch.setattr(stream, "Blocks", lambda _: blocks)
+    once = ["MeanOfVAE", type(fitted.encoder_.model).__name__]
+    scores, _ = stream.score_samples(fitted, [])
+    assert made == once
+    assert hooks.HELD.get() is None
+    np.testing.assert_array_equal(
+        scores, plain.score_samples(np.concatenate([x] * 3), np.concatenate([y] * 3))
+    )
+    made.clear()
+    for part, labels in blocks:
+        fitted.score_samples(part, labels)
+    assert made == once * len(list(blocks))
+    made.clear()
+    encoder("latent", seed, [50, 300], **settings).fit_transform(x)
+    assert made == once * 2, "once in fit, once in transform"
 
 
 def test_latents_that_overflow_are_refused(seed: int, x: np.ndarray) -> None:

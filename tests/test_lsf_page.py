@@ -17,7 +17,17 @@ import pytest
 from PIL import Image
 from sklearn.exceptions import NotFittedError
 
-from lsf import FlattenedPCA, LatentSpaceFilter, Matched, ShrunkHerdFilter, Top, seen, stream
+from lsf import (
+    FlattenedPCA,
+    LatentSpaceFilter,
+    Matched,
+    ShrunkHerdFilter,
+    SubspaceFilter,
+    Top,
+    UnlabelledRatioFilter,
+    seen,
+    stream,
+)
 from lsf.ole import normalised_ole, ole
 from lsf.page import page
 from lsf.pictures import CLASSES, EACH, EXTREME, shown, thumbnail
@@ -246,6 +256,27 @@ def test_a_filter_without_scores(rng: np.random.Generator) -> None:
     assert "Not checked" in read.words()
     assert "at quantiles" not in read.words()
     assert read.row("a")[6] == "10"
+
+
+@pytest.mark.parametrize(
+    "prototype", [UnlabelledRatioFilter(FlattenedPCA(3)), SubspaceFilter(3, random_state=0)]
+)
+def test_filters_without_labels(prototype: Any, rng: np.random.Generator) -> None:
+    """Classes are their own; pictures are those of the samples all the same."""
+    x, y = _drawn(rng, 40)
+    fitted = prototype.fit(x)
+    kept, (x_real, y_real) = fitted.select(x, 30), _drawn(rng, 30)
+    html = page(fitted, _samples(x, y), kept, real=_samples(x_real, y_real))
+    read = Read(html)
+    told = fitted.report(x, kept) if hasattr(fitted, "ratio_") else fitted.report(x, kept, x_real)
+    for name, n, of_kept, spread in zip(told.classes, told.in_pool, told.kept, told.spread, strict=True):
+        assert read.row(str(name), str(n), str(of_kept))[4] == f"{spread:.3g}"
+    assert not read.faults
+    assert f"Kept 30 of 120 samples (25.0%), in {len(told.classes)} class" in read.words()
+    assert "finds the label" not in read.words()
+    assert len(read.images) >= EACH
+    with pytest.raises(NotFittedError):
+        page(prototype.__class__(), _samples(x, y), kept)
 
 
 def test_one_kept_of_a_class_and_one_absent(rng: np.random.Generator) -> None:

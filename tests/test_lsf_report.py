@@ -23,6 +23,7 @@ from lsf import (
     TrimHerdFilter,
 )
 from lsf.report import LEVEL, PROBABILITIES, Report, above_real, report
+from lsf.spread import Spread
 from tests.tolerances import FALSE_ALARM, close
 
 CLASSES, FEATURES = 3, 4
@@ -72,6 +73,23 @@ def test_figures_are_those_of_the_definition(rng: np.random.Generator) -> None:
     assert found.accuracy[0] == right / 120
     assert found.accuracy[1] < found.accuracy[0] < found.accuracy[2]
     assert close(found.chance, 1 / 3)
+
+
+def test_spread_of_parts_is_that_of_the_whole(rng: np.random.Generator) -> None:
+    """Far from the origin too, where a sum of squares would lose every digit; control: parts that are not joined."""
+    h, own = 1e6 + rng.standard_normal((300, 4)), rng.integers(0, 3, 300)
+    h[own == 1] += 5 * np.arange(300)[own == 1, None]  # parts differ in their means
+    parts, whole, one = Spread(4), Spread(4), Spread(4)
+    whole.add(h, own)
+    for rows in np.split(np.arange(300), [1, 7, 150]):
+        parts.add(h[rows], own[rows])
+    one.add(h[:150], own[:150])
+    target = [np.trace(np.cov(h[own == k], rowvar=False)) for k in range(3)]
+    for found in (parts, whole):
+        assert close(found.traces()[:3], target, condition=1e3)
+        assert np.isnan(found.traces()[3]), "of a class without samples"
+    assert not close(one.traces()[:3], target, condition=1e3)
+    assert np.isnan(parts.over(whole)[3])
 
 
 def test_the_rank_test_is_its_definition(rng: np.random.Generator) -> None:
