@@ -82,9 +82,9 @@ def spread_bars(names: Sequence[str], spread: np.ndarray) -> str:
         for place, ratio in zip(places, spread[order], strict=True):
             axes.annotate(
                 "unknown" if np.isnan(ratio) else f"{ratio:.2f}",
-                (np.nan_to_num(ratio), place),
-                (3, 0),
-                textcoords="offset points",
+                (0.99, place),
+                xycoords=axes.get_yaxis_transform(),  # in a column beyond the bars, which end at 1 / 1.15
+                ha="right",
                 va="center",
             )
         axes.axvline(1, color=MARKS["text"], linestyle=(0, (2, 2)), linewidth=1.2)
