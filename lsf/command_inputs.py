@@ -26,19 +26,18 @@ SHOWN = 5
 """How many of the samples left out are named."""
 
 
-class Watched:
-    """The chunks of samples, with a bar on stderr, if that is a terminal, from the third second of each pass."""
+class Watched(Samples):
+    """The same samples; their passes show a bar on stderr, if that is a terminal, from their third second on."""
 
     def __init__(self, samples: Samples, what: str) -> None:
-        self.samples, self.what, self.passes = samples, what, 0
+        self.__dict__.update(vars(samples))  # already read and sifted: not again
+        self.what, self.passes = what, 0
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         self.passes += 1
         name = self.what if self.passes == 1 else f"{self.what}, pass {self.passes}"
-        with tqdm(
-            total=len(self.samples), desc=name, unit=" samples", delay=2, disable=None, leave=False
-        ) as bar:
-            for x, y in self.samples:
+        with tqdm(total=len(self), desc=name, unit=" samples", delay=2, disable=None, leave=False) as bar:
+            for x, y in super().__iter__():
                 yield x, y
                 bar.update(len(x))
 

@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
-from lsf.command_inputs import check_belongs, filter_of, is_labelled, pool_of, whole
+from lsf.command_inputs import Watched, check_belongs, filter_of, pool_of
 from lsf.command_line import Coded, named, shown
 from lsf.command_options import Place, check_output, model_options, output_options, pool_options
-from lsf.samples import Samples
 from lsf.score_tables import read_scores
 from lsf.whole_files import replacing
 
 __all__ = ["report"]
 
 EPILOG = """
-KEPT is a table of lsf select, of this very pool. The pool is held in memory. --real are real samples that neither the
+KEPT is a table of lsf select, of this very pool. --real are real samples that neither the
 fit nor the pool has seen: only with them, or with a rule that compares with real data, can the probe and the pool be
 checked.
 
@@ -72,26 +70,18 @@ def report(
     if dry_run:
         click.echo(f"{len(samples)} samples, {len(kept)} kept; would write {out}; nothing is written")
         return
-    from lsf.page import page
+    from lsf.page import page_and_report
 
-    told = str(_told(fitted, samples, kept, held))
-    text = page(fitted, samples, kept, scores=scores, real=held, title=title, seed=seed)
+    watched = Watched(samples, "reading"), None if held is None else Watched(held, "reading --real")
+    with named("POOL"):
+        text, told = page_and_report(
+            fitted, watched[0], kept, scores=scores, real=watched[1], title=title, seed=seed
+        )
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    click.echo("\n".join(shown(line) for line in told.splitlines()))
+    click.echo("\n".join(shown(line) for line in str(told).splitlines()))
     click.echo(f"page: {out}")
 
 
 def _labels(real_labels: str | None) -> dict[str, str]:
     return {} if real_labels is None else {"labels": real_labels}
-
-
-def _told(fitted: Any, samples: Samples, kept: np.ndarray, held: Samples | None) -> Any:
-    x, y = whole(samples, "reading")
-    real = None if held is None else whole(held, "reading --real")
-    with named("POOL"):
-        if is_labelled(fitted):
-            return fitted.report(x, y, kept, real)
-        if hasattr(fitted, "ratio_"):
-            return fitted.report(x, kept)
-        return fitted.report(x, kept, None if real is None else real[0])

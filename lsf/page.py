@@ -34,7 +34,7 @@ from lsf.samples import Samples
 from lsf.seen import Part, Seen
 from lsf.unlabelled import SubspaceFilter
 
-__all__ = ["page"]
+__all__ = ["page", "page_and_report"]
 
 NARROW = 0.9
 """Red is a class whose spread, over that of real data or else of the pool, is below it."""
@@ -72,6 +72,20 @@ def page(
     indices of the pool, each at most once and at least one, scores are not one finite number a sample, a label was
     never seen in fit, or a sample cannot be read.
     """
+    return page_and_report(fitted, samples, kept, scores=scores, real=real, title=title, seed=seed)[0]
+
+
+def page_and_report(
+    fitted: Any,
+    samples: Samples,
+    kept: Any,
+    *,
+    scores: Any = None,
+    real: Samples | None = None,
+    title: str | None = None,
+    seed: int = 0,
+) -> tuple[str, Report]:
+    """`page`, and the report that it shows: that of `fitted.report` of the whole pool, which is never held here."""
     check_is_fitted(fitted)
     if checks.whole("seed", seed) < 0:
         raise ValueError(f"seed must not be negative, found {seed}")
@@ -92,7 +106,7 @@ def page(
     if isinstance(fitted, SubspaceFilter):  # the labels are the probe's own: it cannot be judged by them
         report = replace(report, accuracy=None, n_real=None, chance=None)
     parts = dict(seen.parts) if held is None else {"real": held.parts["pool"], **seen.parts}
-    return _template().render(
+    text = _template().render(
         title=title or "What the filter kept",
         filter=_filter(fitted),
         report=report,
@@ -113,6 +127,7 @@ def page(
         **_on_scores(inner, report, s, which, known),
         **_on_ole(parts, seen),
     )
+    return text, report
 
 
 def _scores(fitted: Any, chunks: Any, n: int, scores: Any) -> np.ndarray | None:
