@@ -44,7 +44,7 @@ def npy_file(path: Path, labels: Any = None) -> Source:
             part = np.asarray(x[start : start + size])
             yield part, not_finite(part)
 
-    return Source(y, _rows_of(path), blocks)
+    return Source(_labels(str(labels), y), _rows_of(path), blocks)
 
 
 def npz_file(path: Path, samples: str | None = None, labels: str | None = None) -> Source:
@@ -62,7 +62,7 @@ def npz_file(path: Path, samples: str | None = None, labels: str | None = None) 
         for part in _streamed(path, x, size):
             yield part, not_finite(part)
 
-    return Source(whole, _rows_of(path), blocks)
+    return Source(_labels(f"{path}, {y.name}", whole), _rows_of(path), blocks)
 
 
 class _Member(NamedTuple):
@@ -170,10 +170,19 @@ def _check_samples(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
 
 
 def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype, count: int) -> None:
-    if dtype.kind not in "biuU":
+    if dtype.kind not in "iuU":
         raise ValueError(f"{where}: labels must be integers or strings, found dtype {dtype}")
     if shape != (count,):
         raise ValueError(f"{where}: must be one label for each of {count} samples, found shape {shape}")
+
+
+def _labels(where: str, y: np.ndarray) -> np.ndarray:
+    """Labels as they are, but that unsigned ones of 64 bits become signed; ValueError where they cannot."""
+    if y.dtype != np.uint64:
+        return y
+    if y.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{where}: labels must be below 2^63, found {y.max()}")
+    return y.astype(np.int64)
 
 
 def _rows_of(path: Path) -> Callable[[int], str]:

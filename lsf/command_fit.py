@@ -204,7 +204,8 @@ def _say_what_would_be_done(samples: Samples, kind: str, out: Path) -> None:
 def _save(fitted: Any, out: Path) -> None:
     from lsf.saving import save
 
-    save(fitted, out)
+    with named("--out"):
+        save(fitted, out)
 
 
 def _tell(fitted: Any, samples: Samples, kind: str, out: Path) -> None:

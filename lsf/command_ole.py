@@ -71,7 +71,8 @@ def ole(
     for t, value, normalised in rows:
         click.echo(f"{'-' if t is None else t:>9} {value:12.6g} {normalised:12.6g}")
     if out:
-        _write(out, rows)
+        with named("--out"):
+            _write(out, rows)
         click.echo(f"table: {out}")
 
 

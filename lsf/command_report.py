@@ -77,7 +77,7 @@ def report(
         text, told = page_and_report(
             fitted, watched[0], kept, scores=scores, real=watched[1], title=title, seed=seed
         )
-    with replacing(out) as temporary:
+    with named("--out"), replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     click.echo("\n".join(shown(line) for line in str(told).splitlines()))
     click.echo(f"page: {out}")

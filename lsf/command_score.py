@@ -60,7 +60,8 @@ def score(
         say_cost(fitted, samples, first)
         click.echo(f"would write {len(samples)} scores to {out}; nothing is written")
         return
-    write_scores(out, samples, scores_of(fitted, samples)[0])
+    with named("--out"):
+        write_scores(out, samples, scores_of(fitted, samples)[0])
     click.echo(f"scores: {out}, {len(samples)} samples of {len(samples.classes)} classes")
 
 

@@ -85,7 +85,8 @@ def select(
         click.echo(f"would keep {number} and write {out}; nothing is written")
         return
     kept, scores = _choose(fitted, samples, number, seed, scores)
-    write_scores(out, samples, scores, kept)
+    with named("--out"):
+        write_scores(out, samples, scores, kept)
     _tell(samples, kept, out)
 
 

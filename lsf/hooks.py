@@ -38,8 +38,10 @@ class Lent:
     dtype: torch.dtype
 
     def numbers(self, array: np.ndarray) -> torch.Tensor:
-        """An array of floats as an input of the model: a copy, since kernels may round by where memory begins."""
-        return torch.tensor(array, device=self.device, dtype=self.dtype)
+        """An array of floats as an input of the model: a copy in C order, since kernels may round by where memory
+        begins and by strides.
+        """
+        return torch.tensor(np.ascontiguousarray(array), device=self.device, dtype=self.dtype)
 
     def whole(self, value: int, count: int) -> torch.Tensor:
         """(count,) times the same integer."""

@@ -10,7 +10,8 @@ for the low end is what a filter removes. Three warnings, each by a rule:
 - a class is absent from the pool, or starved: kept less than half of what random choice and equal shares would both
   give it, and so little that random choice gives it with probability below LEVEL / C (hypergeometric);
 - the probe is no better than chance: the 95% interval of its accuracy on held-out real data (Clopper and Pearson,
-  1934) reaches down to the share of the largest class, which a constant guess has;
+  1934) reaches down to the share of the largest class, which a constant guess has, and not up to half-way from there to
+  1. Where it reaches both, the data are too few to tell, which `unchecked` says;
 - pool scores lie above those of held-out real data: P(Z > z) < LEVEL. Such a pool has fewer low scores than reality,
   so nothing to remove: a generator that contracts its classes, or makes only what a filter would keep. Keeping the
   most confident narrows it further. A sound pool (its law that of real data) draws this warning about once in
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 LEVEL = 1e-3
-"""How often a warning may come by chance alone."""
+"""How often the first and the last of the warnings may come by chance alone."""
 PROBABILITIES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -173,7 +174,7 @@ def told(
         chance=chance,
         above=above,
         warnings=(*_starved(classes, in_pool, n_kept), *_no_better(accuracy, chance), *_too_high(above)),
-        unchecked=tuple(_unchecked(fitted, known)),
+        unchecked=tuple(_unchecked(fitted, known, accuracy, chance)),
     )
 
 
@@ -268,11 +269,21 @@ def _starved(classes: np.ndarray, in_pool: np.ndarray, kept: np.ndarray) -> Iter
 
 
 def _no_better(accuracy: tuple[float, float, float] | None, chance: float | None) -> Iterator[str]:
-    if accuracy is not None and chance is not None and accuracy[1] <= chance:
+    if _at_chance(accuracy, chance) and not _untold(accuracy, chance):
+        assert accuracy is not None
         yield (
-            f"the probe is no better than chance: {accuracy[0]:.1%} right on held-out real data, at least "
-            f"{accuracy[1]:.1%}, where a constant guess has {chance:.1%}; its scores say nothing of labels"
+            f"the probe is no better than chance: {accuracy[0]:.1%} right on held-out real data, at most "
+            f"{accuracy[2]:.1%}, where a constant guess has {chance:.1%}; its scores say little of labels"
         )
+
+
+def _at_chance(accuracy: tuple[float, float, float] | None, chance: float | None) -> bool:
+    return accuracy is not None and chance is not None and accuracy[1] <= chance
+
+
+def _untold(accuracy: tuple[float, float, float] | None, chance: float | None) -> bool:
+    """Could it also be half-way from chance to 1?"""
+    return accuracy is not None and chance is not None and accuracy[2] >= (1 + chance) / 2
 
 
 def _too_high(above: float | None) -> Iterator[str]:
@@ -283,8 +294,12 @@ def _too_high(above: float | None) -> Iterator[str]:
         )
 
 
-def _unchecked(fitted: Any, known: Any) -> Iterator[str]:
+def _unchecked(
+    fitted: Any, known: Any, accuracy: tuple[float, float, float] | None, chance: float | None
+) -> Iterator[str]:
     if not hasattr(fitted, "score_samples"):
         yield "the probe, and the pool against real data: this filter's scores, if any, compare with the pool"
     elif known is None:
         yield "the probe, and the pool against real data: give real=(x, y), held out from fit and pool"
+    elif _at_chance(accuracy, chance) and _untold(accuracy, chance):
+        yield f"whether the probe is better than chance: {len(known.y)} held-out real data are too few to tell"

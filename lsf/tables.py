@@ -75,6 +75,9 @@ def parquet(
     """
     files, refused, columns = [], [], None
     for file in _parquet_files(path, split):
+        if not file.is_file():
+            refused.append((str(file), "no regular file"))  # a pipe would be waited for, for ever
+            continue
         try:
             found = Columns.of(pq.read_schema(file), samples, labels)
             if columns not in (None, found):
@@ -168,7 +171,7 @@ def _labels(columns: Columns, batches: Batches) -> tuple[np.ndarray, np.ndarray]
         if _is_text(columns.types[1]):
             y = np.array(pc.fill_null(array.cast(pa.string()), "").to_pylist(), dtype=str)
         else:
-            y = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
+            y = pc.fill_null(array, 0).cast(pa.int64()).to_numpy(zero_copy_only=False)
         if columns.names is not None:
             none = none | (y < 0) | (y >= len(columns.names))
             y = np.array(columns.names)[np.where(none, 0, y)]

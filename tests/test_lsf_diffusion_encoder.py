@@ -123,6 +123,19 @@ def test_a_sample_is_alone(kind: str, seed: int, x: np.ndarray) -> None:
     )
 
 
+def test_strides_reach_no_bit(rng: np.random.Generator, seed: int) -> None:
+    """Kernels round by strides: a VAE gives latents channels last, padding makes C order. All are laid out alike."""
+    z = rng.standard_normal((35, 8, 8, 4)).astype(np.float32).transpose(0, 3, 1, 2)
+    model = tiny_models.conditional(
+        seed, sample_size=8, in_channels=4, out_channels=4, block_out_channels=(8, 16)
+    )
+    made = DiffusionEncoder.from_model(model, timesteps=50, null_embedding=TEXT, batch_size=16).fit(z)
+    h = made.transform(np.ascontiguousarray(z))
+    np.testing.assert_array_equal(made.transform(z), h)
+    for i in range(0, 35, 6):
+        np.testing.assert_array_equal(made.transform(z[i : i + 1])[0], h[i])
+
+
 def test_batch_size_is_cut_where_a_place_in_the_batch_matters(seed: int, x: np.ndarray) -> None:
     """A layer that rounds otherwise beyond the third sample; the control, one that does not."""
 

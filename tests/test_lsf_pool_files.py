@@ -525,6 +525,14 @@ BAD_NPZ: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda p: np.savez(p, x=np.zeros((4, 2)), y=np.zeros(4)),
         "labels must be integers",
     ),
+    "truth values": (
+        lambda p: np.savez(p, x=np.zeros((4, 2)), y=np.zeros(4, bool)),
+        "labels must be integers",
+    ),
+    "labels beyond 63 bits": (
+        lambda p: np.savez(p, x=np.zeros((4, 2)), y=np.full(4, 2**63, np.uint64)),
+        "labels must be below 2",
+    ),
     "too few labels": (lambda p: np.savez(p, x=np.zeros((5, 2)), y=np.zeros(4, int)), "label for each of 5"),
     "a scalar": (lambda p: np.savez(p, x=1.0, y=np.zeros(4, int)), r"must be samples \(n, ...\)"),
     "nothing": (lambda p: np.savez(p, x=np.zeros((0, 2)), y=np.zeros(0, int)), "at least one"),
@@ -744,3 +752,21 @@ def test_limit_is_checked_before_decoding(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(image_files, "MOST_PIXELS", 35)
     with pytest.raises(ValueError, match="it says 6x6 pixels, more than 35: not decoded"):
         image_files.decoded(data)
+
+
+def test_unsigned_labels_are_numbers_like_others(tmp_path: Path) -> None:
+    y = np.arange(4, dtype=np.uint64)
+    np.savez(tmp_path / "p.npz", x=np.ones((4, 2)), y=y)
+    pq.write_table(pa.table({"x": np.ones((4, 2)).tolist(), "label": y}), tmp_path / "p.parquet")
+    for name in ("p.npz", "p.parquet"):
+        found = read(tmp_path / name).y
+        assert found.dtype == np.int64
+        assert found.tolist() == [0, 1, 2, 3]
+
+
+def test_a_pipe_among_parquet_files_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": [[1.0], [2.0]], "label": [0, 1]}), tmp_path / "b.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet: no regular file"):
+        read(tmp_path)
+    assert read(tmp_path, on_error="skip").skipped == ((str(tmp_path / "a.parquet"), "no regular file"),)

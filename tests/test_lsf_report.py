@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, hypergeom, norm
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
@@ -218,6 +218,20 @@ def test_a_starved_class_is_named(rng: np.random.Generator) -> None:
     assert not _fired(_reported(rng, (x, y), Top("class")), "starved")
 
 
+def test_levels_of_starving_are_shared_by_the_classes(rng: np.random.Generator) -> None:
+    """Kept 5 of a class of ten, fair share 20: chance gives so few in 1 of 6,000, more than LEVEL / 10."""
+    y = np.repeat(np.arange(10), 100)
+    fitted = LatentSpaceFilter().fit(y[:, None] + rng.standard_normal((1000, 1)), y)
+    p = {n: hypergeom.cdf(n, 1000, 100, 200) for n in range(12)}
+    between = [n for n in p if LEVEL / 10 < p[n] < LEVEL]
+    below = [n for n in p if p[n] < LEVEL / 10]
+    for n, fires in [(between[-1], False), (below[-1], True)]:
+        others = np.flatnonzero(y > 0)
+        kept = np.sort(np.concatenate([np.arange(n), rng.permutation(others)[: 200 - n]]))
+        found = fitted.report(y[:, None].astype(float), y, kept)
+        assert _fired(found, "class 0 is starved") == fires, n
+
+
 def test_an_absent_class_is_named(rng: np.random.Generator) -> None:
     x, y = _drawn(rng, 300)
     found = _reported(rng, (x[y != 2], y[y != 2]), Top("class", "fill"), budget=45)
@@ -269,6 +283,20 @@ def test_chance_is_the_largest_class(rng: np.random.Generator) -> None:
     assert found.accuracy is not None
     assert found.accuracy[0] > 0.8
     assert _fired(found, "no better than chance")
+
+
+def test_too_few_to_tell_is_no_warning(rng: np.random.Generator) -> None:
+    """A fair probe, beside 12 held-out samples: its interval holds chance and much else. Beside 300 it does not."""
+    y = np.arange(660) % 2
+    x = rng.standard_normal((660, 2)) + 0.45 * np.array([[1, 0], [-1, 0]])[y]
+    fitted = LatentSpaceFilter().fit(x[:300], y[:300])
+    for few in range(300, 420, 12):
+        found = fitted.report(x, y, np.arange(30), real=(x[few : few + 12], y[few : few + 12]))
+        assert not _fired(found, "no better than chance")
+        assert found.accuracy is not None
+        told = any("too few to tell" in text for text in found.unchecked)
+        assert told == (found.accuracy[1] <= 0.5)
+    assert not fitted.report(x, y, np.arange(30), real=(x[360:], y[360:])).unchecked
 
 
 # --- what is refused ---

@@ -41,6 +41,7 @@ from lsf import (
 from lsf.diffusion_encoder import DiffusionEncoder
 from lsf.packing import Parts, fingerprint, pack
 from lsf.saving import load, save
+from lsf.whole_files import replacing
 
 CLASSES, PER_CLASS, FEATURES = 3, 12, 4
 
@@ -450,3 +451,21 @@ def test_what_was_there_stays_until_all_is_written(
         save(DensityRatioFilter().fit(*data(seed)), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
+    """Writers of one process do not meet in one temporary file either."""
+    out, victim = tmp_path / "f.txt", tmp_path / "victim.txt"
+    victim.write_text("mine")
+    (tmp_path / f".f.txt.{os.getpid()}").symlink_to(victim)
+    with replacing(out) as one, replacing(out) as other:
+        assert one != other
+        assert not one.is_symlink()
+        for n, temporary in enumerate((one, other)):
+            temporary.write_text(str(n))
+    assert (out.read_text(), victim.read_text()) == ("0", "mine")
+    assert len(out.name) < len(one.name) < 40, "a long name of the user's must not become longer"
+    mode = os.umask(0)
+    os.umask(mode)
+    assert out.stat().st_mode & 0o777 == 0o666 & ~mode
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".lsf-")] == []

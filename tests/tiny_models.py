@@ -43,21 +43,18 @@ def unet(seed: int, classes: int | None = 4) -> Any:
 
 def conditional(seed: int, **settings: Any) -> Any:
     """Of latents 2 x 4 x 4; reads text (tokens, 8)."""
-    return _drawn(
-        UNet2DConditionModel,
-        seed,
-        sample_size=4,
-        in_channels=2,
-        out_channels=2,
-        block_out_channels=(4, 8),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=2,
-        cross_attention_dim=8,
-        dropout=0.5,
-        **SMALL,
-        **settings,
-    )
+    own: dict[str, Any] = {
+        "sample_size": 4,
+        "in_channels": 2,
+        "out_channels": 2,
+        "block_out_channels": (4, 8),
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "attention_head_dim": 2,
+        "cross_attention_dim": 8,
+        "dropout": 0.5,
+    }
+    return _drawn(UNet2DConditionModel, seed, **own | SMALL | settings)
 
 
 def vae(seed: int, **settings: Any) -> Any:
