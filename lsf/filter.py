@@ -36,6 +36,8 @@ class LatentSpaceFilter(FilterMixin, BaseEstimator):
     `rule` (default: the paper's global top; see `lsf.rules` for what a rule is), `random_state` (integer,
     Generator or None) for the held-out split, and for the draws of a rule where `select` is given no rng.
 
+    Columns of a DataFrame go by their places, as those of an array do; their names are not read.
+
     Fitted: `encoder_`, `probe_`, `classes_`, `n_features_in_` (numbers a sample), and for a rule with
     `uses_reference` also `held_out_` (indices of the stratified fifth of the real data kept from encoder and probe),
     `reference_` (their scores and labels) and `held_out_right_` (whether the probe finds that label the most

@@ -450,3 +450,18 @@ def test_keys_are_a_function_of_seed_and_index() -> None:
     for start in (0, 1, 37):
         there = np.random.Generator(np.random.PCG64(5).advance(start)).random(3)
         np.testing.assert_array_equal(there, keys[start : start + 3])
+
+
+@pytest.mark.parametrize("budget", [0, -3])
+def test_no_row_is_read_for_a_budget_that_cannot_be(budget: int) -> None:
+    class Never:
+        def __iter__(self) -> Iterator[Any]:
+            raise AssertionError("read")
+            yield
+
+    world = laws.world_from(classes=2, features=2, per_class=6, share=0.5, seed=0)
+    fitted = LatentSpaceFilter().fit(world.x, world.y)
+    with pytest.raises(ValueError, match="budget must be positive"):
+        stream.select(fitted, Never(), budget)
+    with pytest.raises(AssertionError, match="read"):
+        stream.select(fitted, Never(), 1)  # control
