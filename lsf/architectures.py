@@ -80,13 +80,19 @@ def fed(classes: Classes | None, label: str, null_label: int | None, y: Any = No
         return (None,)
     if label == "null":
         null = classes.null_or(null_label)
-        if null_label is None and y is not None and np.any(np.asarray(y) == null):
+        if null_label is None and y is not None and _has_no_row_to_spare(null, np.asarray(y)):
             raise ValueError(
                 f"null_label must be given: the last class embedding, {null}, is taken for 'no class', but is a label "
-                f"in y; null_label={null} says so all the same, label='mean' does without"
+                f"in y, or one of its classes must have it; null_label={null} says so all the same, label='mean' does "
+                "without"
             )
         return (null,)
     return classes.but(null_label) if label == "mean" else ()
+
+
+def _has_no_row_to_spare(null: int, y: np.ndarray) -> bool:
+    """Is the last row a label, or are there as many classes, however they are called, as rows?"""
+    return bool(np.any(y == null)) or len(np.unique(y)) > null
 
 
 def own_classes(classes: Classes | None, y: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ Examples:
 \b
   lsf fit real/ --size 32 --pca 20 --out filter.safetensors
   lsf fit real/ --size 32 --model ddpm/ --timestep 100 --out filter.safetensors
-  lsf fit real/ --size 32 --model ddpm/ --noised --label mean --rule matched --shortfall fill --out f.safetensors
+  lsf fit real/ --size 32 --model ddpm/ --noised --rule matched --shortfall fill --out filter.safetensors
   lsf fit latents.parquet --filter rank-sum --out filter.safetensors
 """
 
@@ -126,7 +126,9 @@ def fit(
 ) -> None:
     """Fit a filter on the real data REAL and save it.
 
-    REAL is a folder of images by class, a saved dataset, .npy, .npz or Parquet; it is held in memory.
+    REAL is a folder of images by class, a saved dataset, .npy, .npz or Parquet; it is held in memory. Images
+    come out channels first, in [-1, 1], the scale most diffusion models are trained on; numbers in .npy, .npz and lists
+    are taken as they are.
     """
     given = {name: options.pop(name) for name in OF_MODEL}
     _check_usage(kind, rule, shortfall, pca, model, given)

@@ -60,7 +60,10 @@ POOL: list[Decorator] = [
     click.option("--size", type=Size(), help="Of images: side, or height x width; others are refused."),
     click.option("--channels", type=click.Choice(["1", "3"]), help="Of images: grey or RGB. [default: 3]"),
     click.option("--resize", is_flag=True, help="Bring larger images to --size, from their middle."),
-    click.option("--samples", help="Column or array of samples. [default: image, img, x or latents]"),
+    click.option(
+        "--samples",
+        help="Column or array of samples. [default: x of .npz; of tables image, img, x or latents]",
+    ),
     click.option("--labels", help="Column or array of labels; of a .npy, the .npy file of its labels."),
     click.option("--split", help="Which part of a data set that has several."),
     click.option(

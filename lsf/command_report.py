@@ -16,7 +16,8 @@ from lsf.whole_files import replacing
 __all__ = ["report"]
 
 EPILOG = """
-KEPT is a table of lsf select, of this very pool. --real are real samples that neither the
+KEPT is a table of lsf select, of this very pool; its scores are used, and samples are encoded once more for the rest.
+--real are real samples that neither the
 fit nor the pool has seen: only with them, or with a rule that compares with real data, can the probe and the pool be
 checked.
 

@@ -189,7 +189,8 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
         checks.fitted(self, "reading_")
         images = images_of(x)
         if images.shape[1:] != self.shape_:
-            raise ValueError(f"x has samples of shape {images.shape[1:]}, fit saw {self.shape_}")
+            cure = ": channels come first, x.transpose(0, 3, 1, 2)" * (_channels_last(images) == self.shape_)
+            raise ValueError(f"x has samples of shape {images.shape[1:]}, fit saw {self.shape_}{cure}")
         own = None if self.reading_.classes else self._own_labels(y, len(images))
         return self.reading_.latents(self.reading_.encoded(images), own)
 
@@ -260,3 +261,9 @@ class DiffusionEncoder(TransformerMixin, BaseEstimator):
         if not self.noised:
             return None
         return np.random.default_rng(self.random_state).standard_normal(shape).astype(np.float32)
+
+
+def _channels_last(images: np.ndarray) -> tuple[int, ...]:
+    """What a sample's shape would be if its channels were last."""
+    height, width, channels = images.shape[1:]
+    return (channels, height, width)

@@ -125,9 +125,9 @@ def unpack(node: Any, arrays: Mapping[str, np.ndarray], models: Mapping[str, Any
         return _unpacked_torch(node)
     if "model" in node:
         if node["model"] not in models:
-            given = ", ".join(models) or "no model"
-            needed = f"the {node['kind']} with weights {node['model']}"
-            raise ValueError(f"model must be {needed}, or a list with it, found {given}")
+            given = " and ".join(f"weights {found[:12]}..." for found in models) or "no model"
+            needed = f"the {node['kind']} of its fit, with weights {node['model'][:12]}..."
+            raise ValueError(f"model must be {needed}, found {given}")
         return models[node["model"]]
     return _unpacked_object(node, arrays, models)
 

@@ -260,7 +260,7 @@ def _only(what: str, there: list[str], wanted: str | None) -> str:
     if wanted is None and len(there) == 1:
         return there[0]
     if wanted not in there:
-        raise ValueError(f"split must be one of the {what} {there}, found {wanted!r}")
+        raise ValueError(f"it has {what} {', '.join(there)}: split must name one of them, found {wanted!r}")
     assert wanted is not None
     return wanted
 

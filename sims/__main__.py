@@ -8,6 +8,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import click
 
 from sims import progress
 from sims.curation import NAMES
+from sims.image_worlds import Images
 from sims.images import DATASETS, describe
 from sims.loop import run
 from sims.presets import PRESETS, STUDY, preset
@@ -104,14 +106,25 @@ def main() -> None:
     help="Repeat for several. [default: all of the preset's]",
 )
 @click.option(
+    "--folder",
+    type=Folder(file_okay=False),
+    help="Where the files of the preset's data set lie, as of `python -m sims data NAME`.",
+)
+@click.option(
     "--out",
     type=Folder(file_okay=False, path_type=Path),
     help="Run folder. [default: runs/PRESET-seedS-KEY]",
 )
-def run_command(name: str, seed: int, policies: tuple[str, ...], out: Path | None) -> None:
+def run_command(
+    name: str, seed: int, policies: tuple[str, ...], folder: str | None, out: Path | None
+) -> None:
     """Run (or resume) the loops of PRESET with one seed, and print the table."""
     single_thread()
     row = preset(name)
+    if folder is not None:
+        if not isinstance(row.world, Images):
+            raise click.UsageError(f"--folder is of data sets, {name} has none")
+        row = replace(row, world=replace(row.world, folder=folder))
     with one_line():
         with shown() as display, progress.listening(lambda *tick: display.tick(f"{name} seed {seed}", *tick)):
             folder = run(row, seed, out, policies or None)

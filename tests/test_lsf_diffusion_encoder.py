@@ -466,3 +466,20 @@ def test_other_models_are_refused(seed: int, x: np.ndarray) -> None:
             DiffusionEncoder.from_model(model)
     with pytest.raises(ValueError, match=r"x has samples that the vae cannot take, of shape \(3, 8, 8\)"):
         encoder("latent", seed).fit(x.repeat(3, axis=1))
+
+
+def test_as_many_classes_as_embeddings_leave_no_row_for_none(seed: int) -> None:
+    """Also where labels are words: the last embedding is then one of theirs."""
+    x, words = np.zeros((8, 1, 8, 8)), np.repeat(["a", "b", "c", "d"], 2)
+    with pytest.raises(ValueError, match="null_label must be given: the last class embedding, 3"):
+        encoder("unet", seed).fit(x, words)
+    encoder("unet", seed).fit(x, np.where(words == "d", "c", words))  # control: three of four
+    encoder("unet", seed, null_label=3).fit(x, words)
+
+
+def test_channels_last_is_said(seed: int, x: np.ndarray) -> None:
+    made = encoder("unet", seed).fit(x)
+    with pytest.raises(ValueError, match=r"fit saw \(1, 8, 8\): channels come first, x.transpose"):
+        made.transform(x.transpose(0, 2, 3, 1))
+    with pytest.raises(ValueError, match=r"fit saw \(1, 8, 8\)$"):
+        made.transform(x[..., :4])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -219,3 +220,17 @@ def test_sweep_is_the_same_runs(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"floor\.json is damaged"):
         run_all(jobs, tmp_path / "side", processes=2)
     assert {job: (folders[job].path / "times.jsonl").stat().st_mtime_ns for job in jobs} == stamps
+
+
+def test_folder_of_the_data_reaches_the_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def build(row: Any, *_: Any) -> None:
+        asked.append(row.world.folder)
+        raise ValueError("asked")
+
+    monkeypatch.setattr("sims.__main__.run", build)
+    assert "asked" in said(cli("mnist-paper", "--folder", tmp_path))
+    assert "asked" in said(cli("mnist-paper"))
+    assert asked == [str(tmp_path), None]
+    assert "--folder is of data sets" in said(cli(SMOKE, "--folder", tmp_path))
