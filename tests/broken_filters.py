@@ -19,8 +19,9 @@ __all__ = [
     "BatchScoring",
     "ByClass",
     "ByOrderOfMemory",
-    "ByPrecision",
     "ByPermission",
+    "ByPrecision",
+    "ByStride",
     "CentresFloat32",
     "DescendingTies",
     "FirstHalf",
@@ -40,8 +41,8 @@ __all__ = [
     "ReadsBorn",
     "Redrawing",
     "RunningMean",
-    "ScalesWhatItScores",
     "SaturatingFloat32",
+    "ScalesWhatItScores",
     "SeedsRandom",
     "StringsUpsideDown",
     "TiresOfCalls",
@@ -249,7 +250,14 @@ class ByOrderOfMemory(_Negated):
     """Reads the bytes as they lie."""
 
     def dislikes(self, x: np.ndarray, y: np.ndarray) -> bool:
-        return not x.flags.c_contiguous
+        return not x.flags.c_contiguous and x.flags.f_contiguous
+
+
+class ByStride(_Negated):
+    """Takes a view with gaps for something else."""
+
+    def dislikes(self, x: np.ndarray, y: np.ndarray) -> bool:
+        return not (x.flags.c_contiguous or x.flags.f_contiguous)
 
 
 class ByPermission(_Negated):

@@ -99,6 +99,7 @@ CONTROLS = [
     (laws.leaves_arguments_and_global_state_alone, broken.CentresFloat32),
     (laws.leaves_arguments_and_global_state_alone, broken.ScalesWhatItScores),
     (laws.only_numbers_count, broken.ByOrderOfMemory),
+    (laws.only_numbers_count, broken.ByStride),
     (laws.only_numbers_count, broken.ByPermission),
     (laws.only_numbers_count, broken.ByPrecision),
     (laws.labels_are_names, broken.StringsUpsideDown),
