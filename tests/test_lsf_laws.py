@@ -32,7 +32,7 @@ def _maker(rule: Any = BY_CLASS[0], encoder: Any = None) -> Callable[[], LatentS
 
 @pytest.mark.parametrize("encoder", ENCODERS, ids=_name)
 @pytest.mark.parametrize("law", laws.LAWS_OF_SCORES + laws.LAWS_OF_CONFIDENCE, ids=_name)
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_scores(law: Law, encoder: Any, world: laws.World) -> None:
     if law is laws.scores_do_not_saturate and encoder is not None:
@@ -51,27 +51,27 @@ def test_selection(law: Law, rule: Any, world: laws.World) -> None:
 
 
 @pytest.mark.parametrize("rule", BY_CLASS, ids=_name)
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_equal_shares(rule: Any, world: laws.World) -> None:
     laws.equal_shares_by_class(_maker(rule), world)
 
 
 @pytest.mark.parametrize("rule", [Top(), Top("class"), Random(), Random("class")], ids=_name)
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_nested(rule: Any, world: laws.World) -> None:
     laws.nested_in_budget(_maker(rule), world)
 
 
 @pytest.mark.parametrize("rule", [Top(), Top("class")], ids=_name)
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_ties(rule: Any, world: laws.World) -> None:
     laws.ties_go_to_the_lower_index(_maker(rule), world)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_top_is_top(world: laws.World) -> None:
     laws.keeps_the_most_confident(_maker(Top()), world)
