@@ -9,7 +9,9 @@ what to ask. The laws know nothing of how a filter works: `lsf.testing.check_fil
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +40,14 @@ Law = Callable[[Make, "World"], None]
 
 PROVENANCE = ("born", "generation", "provenance", "origin", "source", "is_real", "synthetic", "generated")
 """Names under which arrays may carry where samples come from."""
-NUDGE = 1e-9
-"""Over the spread of a feature: another sample to anything that remembers bits, the same one to anything continuous."""
-NUDGED = 1e-3
-"""How far a score may move under a nudge: far more than a slope of 1e5 makes of it, far less than a bonus."""
+NUDGES = {1e-9: 1e-3, 1e-6: 1e-3, 1e-3: 0.1}
+"""Over the spread of a feature: another sample to what remembers bits or looks closely, the same one to what is smooth;
+and how far scores may then move, relative to the larger of 1 and the score: more than slopes make, less than a bonus.
+"""
+FLOAT32 = 1e-3
+"""How far scores may move, likewise, where an encoder computes in float32."""
+MANY = 4200
+"""Samples: more than `lsf.blocks.BLOCK`, and no round number."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,6 +135,13 @@ def scores_ignore_neighbours(make: Make, world: World) -> None:
         _equal(world, _scores(fitted, world.x[part], world.y[part]), scores[part])
 
 
+def scores_ignore_how_many(make: Make, world: World) -> None:
+    """A score belongs to a sample also among thousands: in the pool repeated it is the same, bit for bit."""
+    fitted = _fitted(make, world)
+    scores, rows = _scores(fitted, world.x, world.y), np.arange(MANY) % len(world.x)
+    _equal(world, _scores(fitted, world.x[rows], world.y[rows]), scores[rows])
+
+
 def scores_are_log_confidences(make: Make, world: World) -> None:
     """The log of a probability is at most 0."""
     scores = _scores(_fitted(make, world), world.x, world.y)
@@ -150,8 +163,8 @@ def scores_do_not_saturate(make: Make, world: World) -> None:
 
 
 def budget_is_exact(make: Make, world: World) -> None:
-    """As many are kept as were asked for."""
-    for budget in (1, world.budget, world.larger):
+    """As many are kept as were asked for, be it one or all."""
+    for budget in (1, world.budget, world.larger, len(world.x)):
         kept = _select(make, world, budget)
         _demand(len(kept) == budget, f"{len(kept)} kept, {budget} asked for")
 
@@ -165,21 +178,71 @@ def indices_are_sorted_and_unique(make: Make, world: World) -> None:
 
 
 def same_seed_same_choice(make: Make, world: World) -> None:
-    """With the same rng the choice is the same, in two fits."""
-    first, second = (_select(make, world, world.budget) for _ in range(2))
+    """With the same rng the choice is the same, in two fits, whatever the global random state."""
+    first, second = (_select_seeded(make, world, number) for number in (0, 1))
     _demand(np.array_equal(first, second), "two fits and choices from one seed differ")
 
 
 def leaves_arguments_and_global_state_alone(make: Make, world: World) -> None:
-    """The arrays given are not changed, nor numpy's global random state."""
-    arrays = (world.x_real, world.y_real, world.x, world.y)
-    before = [array.copy() for array in arrays]
-    state = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002 (this is what must not change)
-    _select(make, world, world.budget)
-    for array, copy in zip(arrays, before, strict=True):
-        _demand(np.array_equal(array, copy), "an array that was given has changed")
-    same = np.array_equal(state, np.random.get_state(legacy=False)["state"]["key"])  # noqa: NPY002
-    _demand(same, "numpy's global random state has changed")
+    """The arrays given are not changed, in double or single precision, nor the global states of numpy and random."""
+    for kind in (np.float64, np.float32):
+        given = replace(world, x_real=world.x_real.astype(kind), x=world.x.astype(kind))
+        arrays = (given.x_real, given.y_real, given.x, given.y)
+        before, state = [array.copy() for array in arrays], _global_state()
+        _answers(_fitted(make, given), given)
+        for array, copy in zip(arrays, before, strict=True):
+            _demand(np.array_equal(array, copy), "an array that was given has changed")
+        _demand(_global_state() == state, "the global random state of numpy or random has changed")
+
+
+def same_question_same_answer(make: Make, world: World) -> None:
+    """A fitted filter remembers no call: asked again, with another pool between, it scores and keeps the same."""
+    fitted = _fitted(make, world)
+    other = replace(world, x=world.x[::-1] + 3 * world.x.std(axis=0), y=world.y[::-1], budget=world.larger)
+    kept, scores = _answers(fitted, world)
+    for _ in range(2):
+        _answers(fitted, other)
+        kept_too, scores_too = _answers(fitted, world)
+        _equal(world, scores_too, scores, "scores of one pool, asked for again,")
+        _demand(np.array_equal(kept, kept_too), "the choice from one pool, asked for again, differs")
+
+
+def only_numbers_count(make: Make, world: World) -> None:
+    """Arrays of equal numbers are one pool: in other memory order, strided, read-only or in float32.
+
+    But for rounding, which may turn one choice a class and a tenth of all.
+    """
+    x = world.x.astype(np.float32).astype(np.float64)
+    strided, read_only = np.repeat(x, 2, axis=0)[::2], x.copy()
+    read_only.flags.writeable = False
+    fitted, given = _fitted(make, world), replace(world, x=x)
+    kept, scores = _answers(fitted, given)
+    copies: dict[str, np.ndarray] = {
+        "in Fortran order": np.asfortranarray(x),
+        "strided": strided,
+        "read-only": read_only,
+        "in float32": x.astype(np.float32),
+    }
+    for how, copy in copies.items():
+        kept_too, scores_too = _answers(fitted, replace(given, x=copy))
+        off = np.abs(scores_too - scores) > FLOAT32 * np.maximum(1, np.abs(scores))
+        _demand(not off.any(), f"{off.sum()} scores change where x is {how}")
+        lost = len(np.setdiff1d(kept, kept_too))
+        _demand(lost <= _few(world), f"{lost} of {len(kept)} choices change where x is {how}")
+
+
+def labels_are_names(make: Make, world: World) -> None:
+    """Labels that are strings, of the same order, are refused in fit or give the same scores and choice."""
+    names = np.array([f"class {rank}" for rank in range(len(np.unique(world.y_real)))])
+    y_real, y = (names[np.searchsorted(np.unique(world.y_real), of)] for of in (world.y_real, world.y))
+    fitted, named = _fitted(make, world), replace(world, y_real=y_real, y=y)
+    try:
+        fitted_too = _fitted(make, named)
+    except (TypeError, ValueError):
+        return
+    (kept, scores), (kept_too, scores_too) = _answers(fitted, world), _answers(fitted_too, named)
+    _equal(world, scores_too, scores, "scores with labels that are strings")
+    _demand(np.array_equal(kept, kept_too), "the choice with labels that are strings differs")
 
 
 def nested_in_budget(make: Make, world: World) -> None:
@@ -239,30 +302,24 @@ def reads_no_provenance(make: Make, world: World) -> None:
 
 
 def recognises_nothing_of_fit(make: Make, world: World) -> None:
-    """Real data of fit, met again in a pool, count as any sample: moved by a billionth as many of them are kept.
+    """Real data of fit, met again in a pool, count as any sample: moved a little as many of them are kept.
 
-    But for one a class and a tenth of all, since a rule may have its cutoff at a score of real data. Worlds of one
-    feature say nothing here: there many samples are equally far from each other.
+    A little is a billionth, a millionth and a thousandth of their spread. As many: but for one a class and a tenth of
+    all, since a rule may have its cutoff at a score of real data. Worlds of one feature say nothing here: there many
+    samples are equally far from each other.
     """
-    x_real = world.x_real.astype(np.float64)
-    if math.prod(x_real.shape[1:]) < 2:
+    if math.prod(world.x_real.shape[1:]) < 2:
         return
-    fitted, rng, m = _fitted(make, world), world.rng(), len(x_real)
-    _, once = np.unique(world.x.reshape(len(world.x), -1), axis=0, return_index=True)
-    nudged = x_real + NUDGE * x_real.std(axis=0) * rng.choice([-1, 1], x_real.shape)
-    p = rng.permutation(m + len(once))
-    y = np.concatenate([world.y_real, world.y[once]])[p]
-    pools = [np.concatenate([x, world.x[once]])[p] for x in (x_real, nudged)]
-    (kept, scores), (kept_too, scores_too) = (
-        _answers(fitted, replace(world, x=x, y=y, budget=world.larger)) for x in pools
-    )
-    near = np.isclose(scores, scores_too, rtol=NUDGED, atol=NUDGED).all()
-    _demand(near, "scores of samples of fit change when they are moved by a billionth")
-    before, after = ((p[indices] < m).sum() for indices in (kept, kept_too))
-    few = len(np.unique(world.y_real)) + world.larger / 10
-    _demand(
-        abs(before - after) <= few, f"of {m} samples of fit {before} are kept, moved by a billionth {after}"
-    )
+    fitted, m, few = _fitted(make, world), len(world.x_real), _few(world)
+    kept, scores = _met_again(fitted, world, 0)
+    for nudge, tolerance in NUDGES.items():
+        kept_too, scores_too = _met_again(fitted, world, nudge)
+        moved = (np.abs(scores_too - scores) > tolerance * np.maximum(1, np.abs(scores))).sum()
+        _demand(moved <= few, f"{moved} scores change when the samples of fit are moved by {nudge:g}")
+        _demand(
+            abs(kept - kept_too) <= few,
+            f"of {m} samples of fit {kept} are kept, moved by {nudge:g} {kept_too}",
+        )
 
 
 def choice_follows_samples(make: Make, world: World) -> None:
@@ -282,13 +339,21 @@ def choice_follows_samples(make: Make, world: World) -> None:
     _equal(world, first, second, "kept samples, in another order,")
 
 
-LAWS_OF_SCORES: tuple[Law, ...] = (one_number_a_sample, scores_follow_samples, scores_ignore_neighbours)
+LAWS_OF_SCORES: tuple[Law, ...] = (
+    one_number_a_sample,
+    scores_follow_samples,
+    scores_ignore_neighbours,
+    scores_ignore_how_many,
+)
 LAWS_OF_CONFIDENCE: tuple[Law, ...] = (scores_are_log_confidences, scores_do_not_saturate)
 LAWS_OF_SELECTION: tuple[Law, ...] = (
     budget_is_exact,
     indices_are_sorted_and_unique,
     same_seed_same_choice,
     leaves_arguments_and_global_state_alone,
+    same_question_same_answer,
+    only_numbers_count,
+    labels_are_names,
 )
 LAWS_OF_PROVENANCE: tuple[Law, ...] = (reads_no_provenance, recognises_nothing_of_fit, choice_follows_samples)
 LAWS_OF_RULES: tuple[Law, ...] = (
@@ -328,6 +393,44 @@ def _fitted(make: Make, world: World) -> Any:
 
 def _select(make: Make, world: World, budget: int) -> np.ndarray:
     return _fitted(make, world).select(world.x, world.y, budget, world.rng())
+
+
+def _select_seeded(make: Make, world: World, number: int) -> np.ndarray:
+    with _global_seed(number):
+        return _select(make, world, world.budget)
+
+
+@contextmanager
+def _global_seed(number: int) -> Iterator[None]:
+    """Within it the global generators of numpy and random are seeded; after it they are as before."""
+    of_numpy, of_random = np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002 (what filters may misuse)
+    np.random.seed(number)  # noqa: NPY002
+    random.seed(number)
+    try:
+        yield
+    finally:
+        np.random.set_state(of_numpy)  # noqa: NPY002
+        random.setstate(of_random)
+
+
+def _global_state() -> tuple[str, str]:
+    return repr(np.random.get_state(legacy=False)), repr(random.getstate())  # noqa: NPY002 (what must not change)
+
+
+def _few(world: World) -> float:
+    """As many choices may turn on rounding or a nudge."""
+    return len(np.unique(world.y_real)) + world.larger / 10
+
+
+def _met_again(fitted: Any, world: World, nudge: float) -> tuple[int, np.ndarray]:
+    """In the pool, copies left out, and the real data of fit moved by `nudge`: how many of these are kept; scores."""
+    x_real, rng, m = world.x_real.astype(np.float64), world.rng(), len(world.x_real)
+    _, once = np.unique(world.x.reshape(len(world.x), -1), axis=0, return_index=True)
+    nudged = x_real + nudge * x_real.std(axis=0) * rng.choice([-1, 1], x_real.shape)
+    p = rng.permutation(m + len(once))
+    x, y = np.concatenate([nudged, world.x[once]])[p], np.concatenate([world.y_real, world.y[once]])[p]
+    kept, scores = _answers(fitted, replace(world, x=x, y=y, budget=world.larger))
+    return int((p[kept] < m).sum()), scores
 
 
 def has_scores(fitted: Any) -> bool:

@@ -5,30 +5,47 @@ Each is the library's filter with one plausible mistake.
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from lsf import LatentSpaceFilter, Random, Top
 
 __all__ = [
+    "AllButOne",
     "AskingForMore",
     "BatchScoring",
     "ByClass",
+    "ByOrderOfMemory",
+    "ByPermission",
+    "ByPrecision",
+    "ByStride",
+    "CentresFloat32",
     "DescendingTies",
     "FirstHalf",
+    "GlobalDraws",
     "GlobalSeed",
     "InPlace",
     "KnowsTheReal",
+    "LargeBatches",
     "LeastConfident",
+    "NearTheReal",
     "Nondeterministic",
+    "OneGlobalDraw",
     "OrderDependent",
     "Probability",
     "QuotaIgnoring",
     "RandomTies",
     "ReadsBorn",
     "Redrawing",
+    "RunningMean",
     "SaturatingFloat32",
+    "ScalesWhatItScores",
+    "SeedsRandom",
+    "StringsUpsideDown",
+    "TiresOfCalls",
     "Unsorted",
     "WithReplacement",
 ]
@@ -186,3 +203,141 @@ class FirstHalf(_Wrong):
 
     def choose(self, scores: np.ndarray, y: np.ndarray, budget: int, rng: Any) -> np.ndarray:
         return Top()(scores - (np.arange(len(scores)) >= len(scores) // 2), y, budget)
+
+
+class NearTheReal(LatentSpaceFilter):
+    """Keeps first what lies within a millionth of what it has seen in fit."""
+
+    def fit(self, x_real: Any, y_real: Any) -> NearTheReal:
+        self.seen_ = x_real.copy()
+        return super().fit(x_real, y_real)
+
+    def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        near = cdist(x, self.seen_).min(axis=1) < 1e-6
+        return Top()(self.score_samples(x, y) + 10 * near, np.asarray(y), budget)
+
+
+class RunningMean(LatentSpaceFilter):
+    """Keeps what is near the mean score of all pools it was ever asked about."""
+
+    def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        scores = self.score_samples(x, y)
+        self.mean_ = 0.9 * getattr(self, "mean_", scores.mean()) + 0.1 * scores.mean()
+        return Top()(-np.abs(scores - self.mean_), np.asarray(y), budget)
+
+
+class TiresOfCalls(LatentSpaceFilter):
+    """Sound three times, then off by one."""
+
+    def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        self.calls_ = getattr(self, "calls_", 0) + 1
+        kept = super().select(x, y, budget, rng)
+        return kept if self.calls_ <= 3 else np.sort((kept + 1) % len(x))
+
+
+class _Negated(LatentSpaceFilter):
+    """A filter whose scores have the other sign where it `dislikes` the arrays."""
+
+    def score_samples(self, x: Any, y: Any) -> np.ndarray:
+        scores = super().score_samples(x, y)
+        return -scores if self.dislikes(x, np.asarray(y)) else scores
+
+    def dislikes(self, x: np.ndarray, y: np.ndarray) -> bool:
+        raise NotImplementedError
+
+
+class ByOrderOfMemory(_Negated):
+    """Reads the bytes as they lie."""
+
+    def dislikes(self, x: np.ndarray, y: np.ndarray) -> bool:
+        return not x.flags.c_contiguous and x.flags.f_contiguous
+
+
+class ByStride(_Negated):
+    """Takes a view with gaps for something else."""
+
+    def dislikes(self, x: np.ndarray, y: np.ndarray) -> bool:
+        return not (x.flags.c_contiguous or x.flags.f_contiguous)
+
+
+class ByPermission(_Negated):
+    """Works in place where it may."""
+
+    def dislikes(self, x: np.ndarray, y: np.ndarray) -> bool:
+        return not x.flags.writeable
+
+
+class ByPrecision(_Negated):
+    """Takes float32 for something else."""
+
+    def dislikes(self, x: np.ndarray, y: np.ndarray) -> bool:
+        return x.dtype == np.float32
+
+
+class StringsUpsideDown(_Negated):
+    """Sorts names the other way round."""
+
+    def dislikes(self, x: np.ndarray, y: np.ndarray) -> bool:
+        return y.dtype.kind == "U"
+
+
+class LargeBatches(LatentSpaceFilter):
+    """Standardises scores over the batch where it is large."""
+
+    def score_samples(self, x: Any, y: Any) -> np.ndarray:
+        scores = super().score_samples(x, y)
+        return scores - (scores.mean() if len(scores) > 250 else 0)
+
+
+class GlobalDraws(_Wrong):
+    """Draws from the global generator, and puts its state back."""
+
+    def choose(self, scores: np.ndarray, y: np.ndarray, budget: int, rng: Any) -> np.ndarray:
+        state = np.random.get_state()  # noqa: NPY002 (the mistake)
+        noise = 0.1 * np.random.random(len(scores))  # noqa: NPY002
+        np.random.set_state(state)  # noqa: NPY002
+        return Top()(scores + noise, y, budget)
+
+
+class OneGlobalDraw(_Wrong):
+    """Draws one number, which moves the position in the state but not its key."""
+
+    def choose(self, scores: np.ndarray, y: np.ndarray, budget: int, rng: Any) -> np.ndarray:
+        np.random.random()  # noqa: NPY002 (the mistake)
+        return Top()(scores, y, budget)
+
+
+class SeedsRandom(_Wrong):
+    """Seeds the generator of the standard library."""
+
+    def choose(self, scores: np.ndarray, y: np.ndarray, budget: int, rng: Any) -> np.ndarray:
+        random.seed(0)
+        return Top()(scores, y, budget)
+
+
+class AllButOne(LatentSpaceFilter):
+    """Leaves the last sample out where all were asked for."""
+
+    def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        return super().select(x, y, min(budget, len(x) - 1), rng)
+
+
+class CentresFloat32(LatentSpaceFilter):
+    """Centres the caller's real data where they are float32."""
+
+    def fit(self, x_real: Any, y_real: Any) -> CentresFloat32:
+        if x_real.dtype == np.float32:
+            x_real -= x_real.mean(axis=0)
+        return super().fit(x_real, y_real)
+
+
+class ScalesWhatItScores(LatentSpaceFilter):
+    """Changes the caller's array where it scores, not where it selects."""
+
+    def score_samples(self, x: Any, y: Any) -> np.ndarray:
+        scores = super().score_samples(x.copy(), y)
+        x *= 1.0001
+        return scores
+
+    def select(self, x: Any, y: Any, budget: int, rng: Any = None) -> np.ndarray:
+        return super().select(x.copy(), y, budget, rng)

@@ -32,7 +32,7 @@ def _maker(rule: Any = BY_CLASS[0], encoder: Any = None) -> Callable[[], LatentS
 
 @pytest.mark.parametrize("encoder", ENCODERS, ids=_name)
 @pytest.mark.parametrize("law", laws.LAWS_OF_SCORES + laws.LAWS_OF_CONFIDENCE, ids=_name)
-@settings(max_examples=25)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_scores(law: Law, encoder: Any, world: laws.World) -> None:
     if law is laws.scores_do_not_saturate and encoder is not None:
@@ -44,34 +44,34 @@ def test_scores(law: Law, encoder: Any, world: laws.World) -> None:
 
 @pytest.mark.parametrize("rule", GLOBAL + BY_CLASS, ids=_name)
 @pytest.mark.parametrize("law", laws.LAWS_OF_SELECTION + laws.LAWS_OF_PROVENANCE, ids=_name)
-@settings(max_examples=15)
+@settings(max_examples=5)
 @given(world=laws.worlds())
 def test_selection(law: Law, rule: Any, world: laws.World) -> None:
     law(_maker(rule), world)
 
 
 @pytest.mark.parametrize("rule", BY_CLASS, ids=_name)
-@settings(max_examples=25)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_equal_shares(rule: Any, world: laws.World) -> None:
     laws.equal_shares_by_class(_maker(rule), world)
 
 
 @pytest.mark.parametrize("rule", [Top(), Top("class"), Random(), Random("class")], ids=_name)
-@settings(max_examples=25)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_nested(rule: Any, world: laws.World) -> None:
     laws.nested_in_budget(_maker(rule), world)
 
 
 @pytest.mark.parametrize("rule", [Top(), Top("class")], ids=_name)
-@settings(max_examples=25)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_ties(rule: Any, world: laws.World) -> None:
     laws.ties_go_to_the_lower_index(_maker(rule), world)
 
 
-@settings(max_examples=25)
+@settings(max_examples=6)
 @given(world=laws.worlds())
 def test_top_is_top(world: laws.World) -> None:
     laws.keeps_the_most_confident(_maker(Top()), world)
@@ -89,8 +89,23 @@ CONTROLS = [
     (laws.same_seed_same_choice, broken.Nondeterministic),
     (laws.leaves_arguments_and_global_state_alone, broken.InPlace),
     (laws.leaves_arguments_and_global_state_alone, broken.GlobalSeed),
+    (laws.scores_ignore_how_many, broken.LargeBatches),
+    (laws.budget_is_exact, broken.AllButOne),
+    (laws.same_seed_same_choice, broken.GlobalDraws),
+    (laws.same_question_same_answer, broken.RunningMean),
+    (laws.same_question_same_answer, broken.TiresOfCalls),
+    (laws.leaves_arguments_and_global_state_alone, broken.OneGlobalDraw),
+    (laws.leaves_arguments_and_global_state_alone, broken.SeedsRandom),
+    (laws.leaves_arguments_and_global_state_alone, broken.CentresFloat32),
+    (laws.leaves_arguments_and_global_state_alone, broken.ScalesWhatItScores),
+    (laws.only_numbers_count, broken.ByOrderOfMemory),
+    (laws.only_numbers_count, broken.ByStride),
+    (laws.only_numbers_count, broken.ByPermission),
+    (laws.only_numbers_count, broken.ByPrecision),
+    (laws.labels_are_names, broken.StringsUpsideDown),
     (laws.reads_no_provenance, broken.ReadsBorn),
     (laws.recognises_nothing_of_fit, broken.KnowsTheReal),
+    (laws.recognises_nothing_of_fit, broken.NearTheReal),
     (laws.choice_follows_samples, broken.FirstHalf),
     (laws.nested_in_budget, broken.Redrawing),
     (laws.equal_shares_by_class, broken.QuotaIgnoring),

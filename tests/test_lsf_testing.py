@@ -38,6 +38,13 @@ def test_sound_filters_pass() -> None:
         (broken.FirstHalf, "choice_follows_samples"),
         (broken.Nondeterministic, "same_seed_same_choice"),
         (broken.InPlace, "leaves_arguments_and_global_state_alone"),
+        (broken.NearTheReal, "recognises_nothing_of_fit"),
+        (broken.RunningMean, "same_question_same_answer"),
+        (broken.ByPrecision, "only_numbers_count"),
+        (broken.LargeBatches, "scores_ignore_how_many"),
+        (broken.GlobalDraws, "same_seed_same_choice"),
+        (broken.AllButOne, "budget_is_exact"),
+        (broken.StringsUpsideDown, "labels_are_names"),
     ],
 )
 def test_a_broken_filter_is_caught_by_default(filter_class: Any, law: str, seed: int) -> None:
@@ -120,7 +127,7 @@ def test_bad_arguments(call: Any, error: type[Exception], match: str) -> None:
 
 
 def test_every_law_says_what_it_means() -> None:
-    assert len(LAWS) == 16
+    assert len(LAWS) == 20
     assert all(law.__doc__ for law in LAWS.values())
 
 
@@ -144,4 +151,4 @@ def test_hypothesis_is_needed_only_to_check() -> None:
 def test_top_of_the_class_keeps_every_law() -> None:
     of_rules = {"keeps_the_most_confident"}  # a quota leaves out some that are surer
     kept = check_filter(LatentSpaceFilter(rule=Top("class")), LAWS, skip=of_rules, examples=3)
-    assert len(kept) == 15
+    assert len(kept) == 19
