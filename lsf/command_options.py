@@ -62,7 +62,7 @@ POOL: list[Decorator] = [
     click.option("--resize", is_flag=True, help="Bring larger images to --size, from their middle."),
     click.option(
         "--samples",
-        help="Column or array of samples. [default: x of .npz; of tables image, img, x or latents]",
+        help="Column or array of samples. [default: x; of tables image, img, x, latents]",
     ),
     click.option("--labels", help="Column or array of labels; of a .npy, the .npy file of its labels."),
     click.option("--split", help="Which part of a data set that has several."),

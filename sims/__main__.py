@@ -107,6 +107,7 @@ def main() -> None:
 )
 @click.option(
     "--folder",
+    "data",
     type=Folder(file_okay=False),
     help="Where the files of the preset's data set lie, as of `python -m sims data NAME`.",
 )
@@ -115,16 +116,14 @@ def main() -> None:
     type=Folder(file_okay=False, path_type=Path),
     help="Run folder. [default: runs/PRESET-seedS-KEY]",
 )
-def run_command(
-    name: str, seed: int, policies: tuple[str, ...], folder: str | None, out: Path | None
-) -> None:
+def run_command(name: str, seed: int, policies: tuple[str, ...], data: str | None, out: Path | None) -> None:
     """Run (or resume) the loops of PRESET with one seed, and print the table."""
     single_thread()
     row = preset(name)
-    if folder is not None:
+    if data is not None:
         if not isinstance(row.world, Images):
             raise click.UsageError(f"--folder is of data sets, {name} has none")
-        row = replace(row, world=replace(row.world, folder=folder))
+        row = replace(row, world=replace(row.world, folder=data))
     with one_line():
         with shown() as display, progress.listening(lambda *tick: display.tick(f"{name} seed {seed}", *tick)):
             folder = run(row, seed, out, policies or None)

@@ -309,7 +309,7 @@ def test_ole_by_timestep_and_the_model_must_be_the_same(model: Path) -> None:
     found = table(model / "o.csv")
     assert found["timestep"].tolist() == [10, 400]
     assert found["ole"].tolist() == [ole(h, y) for h in encoder.latents(x)]
-    needed = r"FILTER: .*--model must be the folder of the UNet2DModel with weights [0-9a-f]{64}"
+    needed = r"FILTER: .*--model must be the folder of the UNet2DModel of its fit, with weights [0-9a-f]{12}"
     assert re.search(needed, refused(*arguments, at=model))
     assert re.search(needed, refused(*arguments, "--model", "other", at=model))
     assert "leave out --model" in refused(
