@@ -10,7 +10,8 @@ the pool to train on. All keep to one budget N but ACU, which grows and is marke
   ACU-LSF  the N of everything so far that the fitted filter is most confident of (the paper's)
   ACU-LSF-CLASS, -THRESHOLD, ...; ACU-RATIO, -RANKSUM, -HERD, -SHRUNK; ACU-LSF-PIXELS, ...   other filters: sims.filters
   ACU-EQUAL-STEPS  everything so far, but no more gradient steps than a budget of N takes
-  ORACLE   the real data of everything so far, at most N: the one policy that looks at provenance
+  ORACLE   the real data of everything so far, at most N: the one choice that looks at provenance (SIMS and
+           self-correction are told what is synthetic, as in their papers)
   ACUR-SIMS  ACUR's pool; what is trained on it is score extrapolation away from its synthetic part (`trained_by`)
   ACUR-SC    ACUR's pool, synthetic samples moved to cluster centres of the real training data
 """
@@ -109,7 +110,7 @@ class Acur:
 
 @dataclass(frozen=True)
 class Oracle:
-    """The real data of everything so far, at most the budget: the one policy that looks at provenance."""
+    """The real data of everything so far, at most the budget: the one choice that looks at provenance."""
 
     def __call__(self, history: History, budget: int, rng: np.random.Generator) -> Pool:
         return draw(history[0], min(budget, len(history[0])), rng)

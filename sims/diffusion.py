@@ -138,7 +138,7 @@ class StochasticDiffusion(Diffusion):
     """The same models, sampled with fresh noise in every step (SDE-DPM-Solver++, second order).
 
     Noise lets later steps undo what earlier ones did wrong, which the probability-flow equation hands on: a network
-    trained for 500 steps leaves a few images far outside the data there, and a sixth of the Frechet distance here.
+    trained for 500 steps leaves a few images far outside the data there; here, about a tenth of the Frechet distance.
     """
 
     solver: ClassVar[str] = "sde-dpmsolver++"

@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 from lsf.diffusion_encoder import DiffusionEncoder
 from lsf.encoders import FlattenedPCA
 from lsf.filter import LatentSpaceFilter
+from lsf.pool import Pool
 from sims.denoising import device_of
 from sims.diffusion import Diffusion, noise_schedule
 from sims.features import ClassifierFeatures, ImageNetFeatures, Judge, space
@@ -55,6 +56,7 @@ class Images:
         """
         device = device_of(self.generator)
         split = load(self.data, self.folder)
+        check_fits(self.generator, split.train)
         spaces, slow = (
             tuple(space(name, split.classifiers, of=self.data) for name in names)
             for names in (self.spaces, self.slow_spaces)
@@ -67,15 +69,25 @@ class Images:
                 kit, features, judge, latents, split.reference, self.ole_per_class, spaces, slow
             )
 
+        sampler = "SDE-DPM-Solver++" if self.generator.solver.startswith("sde") else "DPM-Solver++"
         notes = {
             "feature_space": features.name,
             "feature_space_accuracy": features.accuracy(split.reference),
             "judge_accuracy": judge.accuracy(split.reference),
             "ids": split.ids,
             "device": device_name(str(device)),
-            "sampler": f"DPM-Solver++, {self.generator.sampling_steps} steps, no guidance",
+            "sampler": f"{sampler}, {self.generator.sampling_steps} steps, no guidance",
         }
         return Built(split.train, split.reference, self.generator, instruments, notes)
+
+
+def check_fits(generator: Diffusion, train: Pool) -> None:
+    """ValueError if the images are of another shape, or of other classes in number, than the generator's."""
+    made = (generator.image_channels, generator.size, generator.size)
+    if train.x.shape[1:] != made:
+        raise ValueError(f"generator makes images of shape {made}, the data have {train.x.shape[1:]}")
+    if len(train.classes) != generator.classes:
+        raise ValueError(f"generator has {generator.classes} classes, the data have {len(train.classes)}")
 
 
 @cache

@@ -326,6 +326,11 @@ def test_stochastic_solver_draws_and_the_other_does_not(tiny: DiffusionSampler) 
     assert not after(tiny)
 
 
+def test_a_kind_is_one_solver() -> None:
+    """Records name the kind alone: another solver must be another kind, or old records would pass for new ones."""
+    assert (Diffusion.solver, StochasticDiffusion.solver) == ("dpmsolver++", "sde-dpmsolver++")
+
+
 @pytest.mark.parametrize("patch", [0, 3, 16])
 def test_patch_that_does_not_fit_is_refused(patch: int) -> None:
     with pytest.raises(ValueError, match=f"patch must divide size, 8, found {patch}"):

@@ -122,3 +122,17 @@ def test_pool_of_trusted_data_is_in_no_other_part() -> None:
     assert sorted(ids) == ["classifiers", "reference", "train", "trusted"]
     every = [*chain(*ids.values())]
     assert len(every) == len(set(every)) == 1797
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"size": 16}, r"makes images of shape \(1, 16, 16\), the data have \(1, 8, 8\)"),
+        ({"image_channels": 3}, r"shape \(3, 8, 8\), the data"),
+        ({"classes": 11}, "has 11 classes, the data have 10"),
+    ],
+)
+def test_a_generator_of_other_images_is_refused_before_any_work(other: dict[str, int], message: str) -> None:
+    world = TINY.world
+    with pytest.raises(ValueError, match=message):
+        replace(world, generator=replace(world.generator, **other)).build(0)
