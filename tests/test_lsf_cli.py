@@ -567,7 +567,14 @@ def test_ctrl_c_ends_with_130(numbers: Path) -> None:
     """It waits for the filter in a pipe nobody writes to."""
     os.mkfifo(numbers / "pipe")
     command = [*PROGRAM, "score", "pipe", "pool.npz", "--out", "s.csv"]
-    process = subprocess.Popen(command, cwd=numbers, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=numbers,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
+    )
     pipe = opened_for_writing(numbers / "pipe")
     try:
         said = interrupted(process)
