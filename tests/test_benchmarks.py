@@ -230,7 +230,7 @@ def test_cleanlab_row(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "cleanlab", None)
         assert streaming.lsf_vs_cleanlab().detail.startswith("cleanlab is not installed")
-    pytest.importorskip("cleanlab")
+    pytest.importorskip("cleanlab", reason="cleanlab (extra `dev`) is not installed")
     row = streaming.lsf_vs_cleanlab(5000, 8, repeats=1)
     assert row.ratio > 0
     assert "of the kept are common" in row.detail

@@ -18,8 +18,8 @@ from lsf.blocks import Blocks
 from lsf.chunks import Arrays, Npy, Parquet, Safetensors
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-pq = pytest.importorskip("pyarrow.parquet")
-safetensors = pytest.importorskip("safetensors.numpy", reason="safetensors (extra `image`) is not installed")
+pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+safetensors = pytest.importorskip("safetensors.numpy", reason="safetensors (extra `files`) is not installed")
 
 RNG = np.random.default_rng(0)
 Y = np.arange(50) % 2

@@ -25,7 +25,7 @@ def ray() -> Iterator[Any]:
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("RAY_raylet_start_wait_time_s", "180")  # on a busy machine
         module = pytest.importorskip("ray", reason="Ray (extra `scale`) is not installed")
-        pytest.importorskip("ray.data")
+        pytest.importorskip("ray.data", reason="Ray Data (extra `scale`) is not installed")
         module.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
         module.data.DataContext.get_current().enable_progress_bars = False
         yield module
