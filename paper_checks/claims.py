@@ -160,7 +160,8 @@ LOOP_CLAIMS = [
         NOTES,
         "The filter gains from a larger pool (D: slope, in log pool size, of log distance after a random N - after the "
         "N most confident; pools of 1.5 N, 2 N, 4 N of ACUR's last history, the generator refitted on either choice)",
-        worlds=ANALYTIC,
+        worlds=FULL,
+        source="pools",
     ),
     *rows(
         ("against SYN", "against ACUR"),

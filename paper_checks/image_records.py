@@ -37,7 +37,7 @@ CURVES = ("REAL", "SYN", "ACUR", "ACU-LSF", "ACU-SHRUNK")
 CHOICES = ("ACUR", "ACU-LSF")
 BESIDE = ("frechet", "kernel", "recall")
 """What is kept of feature spaces beside the project's own."""
-PARTS = ("trained_on", "cost", "choices")
+PARTS = ("trained_on", "cost", "choices", "pools")
 DIGITS = 5
 
 

@@ -273,7 +273,7 @@ def rule_lead(claim: Claim) -> tuple[str, str, str] | None:
             "against ACUR": ("log frechet", "ACUR", "ACU-EQUAL-STEPS"),
         }.get(claim.convention),
         "top-n-costs": {name: (name, "ACUR", "ACU-LSF") for name in ("recall", "coverage")}.get(
-            claim.convention
+            claim.convention.split(", ")[-1]
         ),
     }
     return table.get(claim.id)

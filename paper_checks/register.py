@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 __all__ = [
-    "Claim", "WORLDS", "ANALYTIC", "DIGITS", "IMAGES", "LOOPS", "FROM_RUNS", "NOTES", "OURS", "RERUN",
+    "Claim", "WORLDS", "ANALYTIC", "DIGITS", "IMAGES", "LOOPS", "FROM_RUNS", "NOTES", "OTHER", "OURS", "RERUN",
     "rows", "theory",
 ]  # fmt: skip
 
@@ -20,6 +20,9 @@ RERUN = ("REAL", "SYN", "SYN-ADD", "ACUR", "ACUR-SC", "ACU-LSF", "ACU-SHRUNK")
 """What `pytest paper_checks` runs again on the digits; the other policies' lines are read from the record, those of ACU
 and ACUR-SIMS too, which take as long as four of these."""
 
+OTHER = ("long", "stochastic", "stochastic-10", "20-steps", "log-snr", "pools")
+"""Presets of a world beside its own: what their names add to it."""
+
 NOTES = "paper, experiments, as reported in secondary notes"
 OURS = "ours"
 
@@ -29,8 +32,8 @@ class Claim:
     """One row: `id` and `convention` name it; `worlds` are those in which this version of the project checks it.
 
     `source`: where evidence on images comes from, "loops" run now, or a record: "record" of the world's own preset,
-    "long" (fifteen generations), "stochastic" (the nets under another solver), "lengths" (the sweep of generation-0
-    training). Worlds that are never run by the checks have a record whatever it says, and analytic worlds none.
+    one of `OTHER` presets of the world, whose name it ends ("long": fifteen generations), "lengths" (the sweep of
+    generation-0 training). Worlds that are never run by the checks have a record whatever it says, and analytic none.
     """
 
     id: str
@@ -57,7 +60,7 @@ class Claim:
         """The record that its evidence in a world is read from; None where loops are run for it."""
         if world not in IMAGES or (world in DIGITS and self.source == "loops"):
             return None
-        return f"{world}-{self.source}" if self.source in ("long", "stochastic") else world
+        return f"{world}-{self.source}" if self.source in OTHER else world
 
 
 def rows(conventions: tuple[str, ...], **shared: object) -> list[Claim]:

@@ -117,7 +117,10 @@ def denoise(
 ) -> torch.Tensor:
     """From noise to images by `f.sampling_steps` steps of DPM-Solver++; a stochastic solver draws from `generator`."""
     solver = DPMSolverMultistepScheduler.from_config(
-        noise_schedule(f).config, algorithm_type=f.solver, final_sigmas_type="zero"
+        noise_schedule(f).config,
+        algorithm_type=f.solver,
+        use_lu_lambdas=f.log_snr_steps,
+        final_sigmas_type="zero",
     )
     solver.set_timesteps(f.sampling_steps, device=x.device)
     for t in solver.timesteps:

@@ -5,7 +5,7 @@ bottleneck, flattened, clean x, null label, at one timestep), the latents that O
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -26,7 +26,7 @@ from sims.instruments import Instruments, Latents
 from sims.record import device_name
 from sims.worlds import Built
 
-__all__ = ["Images", "classifiers"]
+__all__ = ["Images", "RefittedImages", "classifiers"]
 
 ENCODED = 200
 """Samples of a forward pass of the encoders."""
@@ -70,15 +70,25 @@ class Images:
             )
 
         sampler = "SDE-DPM-Solver++" if self.generator.solver.startswith("sde") else "DPM-Solver++"
+        spaced = " evenly spaced in log-SNR" if self.generator.log_snr_steps else ""
         notes = {
             "feature_space": features.name,
             "feature_space_accuracy": features.accuracy(split.reference),
             "judge_accuracy": judge.accuracy(split.reference),
             "ids": split.ids,
             "device": device_name(str(device)),
-            "sampler": f"{sampler}, {self.generator.sampling_steps} steps, no guidance",
+            "sampler": f"{sampler}, {self.generator.sampling_steps} steps{spaced}, no guidance",
         }
         return Built(split.train, split.reference, self.generator, instruments, notes)
+
+
+@dataclass(frozen=True)
+class RefittedImages(Images):
+    """The same world, where readings are taken too that train the network anew (sims.refits)."""
+
+    def build(self, seed: int) -> Built:
+        """As of `Images`."""
+        return replace(super().build(seed), refits=True)
 
 
 def check_fits(generator: Diffusion, train: Pool) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from sims.curation import POLICIES, RIVALS
-from sims.diffusion import Diffusion, StochasticDiffusion
+from sims.diffusion import Diffusion, LogSnrDiffusion, StochasticDiffusion
 from sims.gaussian import ClassGaussians
-from sims.image_worlds import Images
+from sims.image_worlds import Images, RefittedImages
 from sims.lowrank import ClassSubspaces, TwoSubspaces
 from sims.paper_size import PAPER
 from sims.worlds import Subspaces
@@ -94,15 +94,34 @@ LENGTHS = tuple(
 )
 """From hardly trained to well trained: where does the filter turn from help to harm?"""
 
-STOCHASTIC = replace(
-    WEAK,
-    name="digits-weak-stochastic",
-    world=Images(
-        StochasticDiffusion(size=8, classes=10, channels=(16, 32), steps=500, lr=2e-3, sampling_steps=20)
-    ),
-    policies=LEADING,
+
+def sampled(row: Preset, name: str, kind: type[Diffusion], steps: int) -> Preset:
+    """The leading policies on the row's networks, sampled by another solver."""
+    world: Any = row.world
+    generator = kind(**vars(world.generator) | {"sampling_steps": steps})
+    return replace(
+        row, name=f"{row.name}-{name}", world=replace(world, generator=generator), policies=LEADING
+    )
+
+
+SOLVERS = (
+    sampled(WEAK, "stochastic", StochasticDiffusion, 20),
+    sampled(WEAK, "stochastic-10", StochasticDiffusion, 10),
+    sampled(WEAK, "20-steps", Diffusion, 20),
+    sampled(STRONG, "log-snr", LogSnrDiffusion, 10),
 )
-"""The weak nets, sampled stochastically: how much of what the filter mends there is the solver's doing?"""
+"""How much of what the filter does is the solver's doing? In the weak regime, noise and number of steps apart; in the
+strong one, steps that do not narrow what is sampled."""
+
+
+def refitted(row: Preset) -> Preset:
+    """ACUR alone, and what pools of several sizes give at its end."""
+    world: Any = row.world
+    return replace(row, name=f"{row.name}-pools", world=RefittedImages(**vars(world)), policies=("ACUR",))
+
+
+POOLS = (refitted(WEAK), refitted(STRONG))
+"""Does the filter gain from a larger pool?"""
 
 FASHION = Preset(
     "fashion-mnist",
@@ -161,7 +180,7 @@ RUNAWAY = Preset(
 )
 
 EVIDENCE = (WEAK, STRONG, GAUSSIAN, LOW_RANK, RUNAWAY)
-STUDY = (WEAK, STRONG, long(WEAK), long(STRONG), *LENGTHS, STOCHASTIC, FASHION)
+STUDY = (WEAK, STRONG, long(WEAK), long(STRONG), *LENGTHS, *SOLVERS, *POOLS, FASHION)
 """The rows of `make images`."""
 
 

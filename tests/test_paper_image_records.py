@@ -25,7 +25,7 @@ from paper_checks.image_records import (
     report_folders,
 )
 from paper_checks.measures import Run
-from paper_checks.register import DIGITS, IMAGES, RERUN
+from paper_checks.register import DIGITS, IMAGES, OTHER, RERUN
 from paper_checks.test_image_records import differing, other_laws, readings, same_machine
 from paper_checks.verdicts import STALE, conjunction, evidence_from_runs, nothing
 from sims.kept_records import nested
@@ -348,6 +348,6 @@ def test_every_row_that_images_are_asked_for_names_where_its_evidence_lies() -> 
     for c in CLAIMS:
         for world in c.worlds:
             name = c.record(world)
-            assert name in (None, world, f"{world}-long", f"{world}-stochastic")
+            assert name in (None, world, *(f"{world}-{other}" for other in OTHER))
             run_now = world not in IMAGES or (world in DIGITS and c.source == "loops")
             assert (name is None) == run_now
