@@ -72,8 +72,9 @@ def neutral(world: str, policy: str | None, k: int) -> dict[str, Any]:
     if policy in ("ACUR", "ACU-LSF"):
         pool = {**made_of, "n": 100}
         record["choices"] = {"pool": pool, "global": dict(made_of), "class": dict(made_of)}
+    record["pools"] = [{"n": n, "random": 1.0, "top": 1.0} for n in SIZES]
     if world not in IMAGES:
-        record |= {"retrained_log_odds": 1.0, "pools": [{"n": n, "random": 1.0, "top": 1.0} for n in SIZES]}
+        record["retrained_log_odds"] = 1.0
     return record
 
 
