@@ -273,7 +273,7 @@ def costs_of(convention: str) -> tuple[Tweak, Tweak]:
     """What top-N is said to cost."""
     if "class" in convention:
         return poorer("kept" if "kept" in convention else "made", "ACU-LSF", "ACUR")
-    return against(convention, "ACUR", "ACU-LSF", 0.9, 0.5)
+    return against(convention.split(", ")[-1], "ACUR", "ACU-LSF", 0.9, 0.5)
 
 
 def distance_named(convention: str) -> str:
