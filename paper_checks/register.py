@@ -7,11 +7,11 @@ __all__ = [
     "rows", "theory",
 ]  # fmt: skip
 
-WORLDS = ("theory", "gaussian", "low-rank", "digits-weak", "digits-strong", "fashion-mnist")
 ANALYTIC = ("gaussian", "low-rank")
 DIGITS = ("digits-weak", "digits-strong")
-IMAGES = (*DIGITS, "fashion-mnist")
+IMAGES = (*DIGITS, "fashion-mnist", "fashion-mnist-strong")
 LOOPS = ANALYTIC + IMAGES
+WORLDS = ("theory", *LOOPS)
 
 FROM_RUNS = ("superior", "equivalent", "not worse")
 """The rules that read the records of the loops."""
