@@ -218,10 +218,8 @@ def chosen(names: tuple[str, ...]) -> list[str]:
 )
 @click.option(
     "--out",
-    default="out/figures",
-    show_default=True,
     type=click.Path(path_type=Path),
-    help="Where PNG files go.",
+    help="Where PNG files go. [default: out/figures; with --size smoke out/smoke/figures]",
 )
 @click.option(
     "--size",
@@ -242,7 +240,7 @@ def main(
     names: tuple[str, ...],
     runs: Path,
     records: Path,
-    out: Path,
+    out: Path | None,
     size: str,
     seed: int | None,
     any_source: bool,
@@ -255,6 +253,8 @@ def main(
     """
     shelf, tables = Shelf(runs, size, seed, any_source), TableShelf(runs, size, any_source)
     kept = RecordShelf(records)
+    if out is None:  # a smoke run writes nothing over what a full one found
+        out = Path("out/smoke/figures" if size == "smoke" else "out/figures")
     failed = 0
     for name in chosen(names):
         try:

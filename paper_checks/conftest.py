@@ -19,7 +19,7 @@ from sims.sweep import Job, run_all
 from tests.tolerances import Estimate
 
 ROOT = Path(__file__).parent.parent
-OUT = ROOT / "out" / "verdicts.json"
+OUT = ROOT / "out"
 RUNS = ROOT / "runs"
 
 COSTLY_FIRST = ("digits-strong", "digits-weak", "runaway", "low-rank", "gaussian")
@@ -144,8 +144,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for remark in config.stash[REMARKS]:
         console.print(remark, markup=False)
     ran = sum(len(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
+    file = verdicts_file(smoke)
     if config.stash[COMPLETE] and ran == len(config.stash[COLLECTED]):
-        write_verdicts(evidence, OUT, smoke)
-        console.print(f"written: {OUT.relative_to(ROOT)}")
+        write_verdicts(evidence, file, smoke)
+        console.print(f"written: {file.relative_to(ROOT)}")
     else:
-        console.print(f"some checks did not run: {OUT.relative_to(ROOT)} is as it was")
+        console.print(f"some checks did not run: {file.relative_to(ROOT)} is as it was")
+
+
+def verdicts_file(smoke: bool) -> Path:
+    """Where the table goes; that of a smoke run lies apart, since it decides nothing."""
+    return OUT / "smoke" / "verdicts.json" if smoke else OUT / "verdicts.json"

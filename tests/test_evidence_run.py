@@ -63,6 +63,18 @@ def test_control_all_of_the_checks_write_them(copy: Path) -> None:
     assert {r["verdict"] for r in rows if r["claim"] == "syn-collapses"} == {"not tested"}
 
 
+def test_a_smoke_run_writes_apart(copy: Path) -> None:
+    only_ole(copy)
+    result = checks(copy, "--size", "smoke")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "written: out/smoke/verdicts.json" in result.stdout
+    rows = json.loads((copy / "out" / "smoke" / "verdicts.json").read_text())
+    assert {r["verdict"] for r in rows if r["claim"] == "expected-ole" and r["world"] == "theory"} == {
+        "smoke: holds"
+    }
+    assert (copy / "out" / "verdicts.json").read_text() == '["an earlier run"]\n'
+
+
 def test_a_run_that_is_cut_short_leaves_the_verdicts_as_they_were(copy: Path) -> None:
     path = only_ole(copy)
     broken = "def test_corrected_theorem_1() -> None:\n    raise RuntimeError\n\n\ndef test_another("

@@ -349,6 +349,18 @@ def test_full_records_come_before_smoke_ones(tmp_path: Path) -> None:
     assert "smoke" in title(drawn("filter-bias", tmp_path, size="smoke")[1])
 
 
+@pytest.mark.parametrize(("size", "place"), [("smoke", "out/smoke/figures"), ("auto", "out/figures")])
+def test_smoke_figures_lie_apart(
+    size: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "runaway-smoke", 0)
+    assert command("filter-bias", "--runs", tmp_path, "--size", size).exit_code == 0
+    assert [p.relative_to(tmp_path) for p in tmp_path.rglob("filter-bias.png")] == [
+        Path(place, "filter-bias.png")
+    ]
+
+
 def test_full_and_smoke_never_share_a_figure(tmp_path: Path) -> None:
     write(tmp_path, "digits-weak", 0)
     for name in ("digits-weak-smoke", "digits-strong-smoke"):
