@@ -22,6 +22,9 @@ __all__ = ["Readings", "RecordShelf"]
 
 THEORY_CURE = "run `make images`, then `python -m paper_checks.image_theory RUN...`"
 
+OWN_LATENTS = "clean, flattened"
+"""The convention of the filter's own, of those that a record has."""
+
 
 @dataclass(frozen=True)
 class Readings:
@@ -52,8 +55,9 @@ class Readings:
         return PRESETS[self.name].models if self.name in PRESETS else None
 
     def cell(self, law: str, measure: str, policy: str | None, generation: int) -> np.ndarray:
-        """(seeds, 2): predicted and seen, means over pairs of classes; seeds without a prediction are left out."""
-        where = {"law": law, "policy": policy, "generation": generation}
+        """(seeds, 2) of the filter's own latents: predicted and seen, means over pairs of classes; seeds without a
+        prediction are left out."""
+        where = {"latents": OWN_LATENTS, "law": law, "policy": policy, "generation": generation}
         own = [line[measure] for line in self.lines if where.items() <= line.items()]
         return np.array([row[:2] for row in own if row is not None], dtype=float).reshape(-1, 2)
 

@@ -6,7 +6,7 @@ Every comparison is at the last generation: the fifth, or the fifteenth where th
 
 from math import log
 
-from paper_checks.pair_models import LAWS, MEASURES
+from paper_checks.pair_models import LATENTS, LAWS, LAWS_BESIDE, MEASURES, MEASURES_BESIDE
 from paper_checks.register import DIGITS, IMAGES, NOTES, OURS, RERUN, Claim, rows
 
 __all__ = ["IMAGE_CLAIMS", "CORRECTED", "SPACES"]
@@ -339,6 +339,20 @@ THEORY = [
     for law, (variant, words) in ((law, MODELS[law]) for law in LAWS)
     for measure in MEASURES
     if "own probe" not in law or "OLE" not in measure
+]
+THEORY += [
+    Claim(
+        f"{law}-predicts-images",
+        f"{measure}, {latents}",
+        OURS,
+        f"The same of {law} and {measure}, where the latents are {latents}, with a probe of their own",
+        "exact",
+        worlds=DIGITS,
+        cost="minutes, kept as a record",
+    )
+    for latents in LATENTS[1:]
+    for law in LAWS_BESIDE
+    for measure in MEASURES_BESIDE
 ]
 
 IMAGE_CLAIMS = (*LONG, *SOLVERS, *OTHER_SPACES, *COST, *RULES, *WHY, *THEORY)

@@ -1,10 +1,12 @@
 """What did the image loops find, as tables that a page can hold?
 
 Tables of policies at the last generation, by gain = log distance of ACUR less that of the policy; of the training of
-generation 0 against the gain of a filter; and of theory beside the loop. All from paper_checks/records/.
+generation 0 against the gain of a filter; and of theory beside the loop, on the filter's own latents by policy, and
+under every convention of a latent. All from paper_checks/records/.
 
 `python -m paper_checks.image_tables PAGE...` writes them again into pages, between the lines `<!-- table NAME -->` and
-`<!-- end -->`: NAME is a preset, "lengths", or "theory PRESET". A test holds docs/ to what the records give.
+`<!-- end -->`: NAME is a preset, "lengths", "theory PRESET" or "latents PRESET". A test holds docs/ to what the records
+give.
 """
 
 import re
@@ -18,11 +20,12 @@ import numpy as np
 from paper_checks import image_theory
 from paper_checks.image_records import RECORDS, load
 from paper_checks.measures import Run, lead
+from paper_checks.pair_models import LATENTS, LAWS_BESIDE, MEASURES_BESIDE
 from paper_checks.statistics import interval
 from sims.presets import LENGTHS
 from sims.record import write_text
 
-__all__ = ["length_table", "policy_table", "theory_table", "with_tables"]
+__all__ = ["length_table", "latents_table", "policy_table", "theory_table", "with_tables"]
 
 PLACE = re.compile(r"(<!-- table (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 CELLS = ((None, 0), ("SYN", 5), ("ACUR", 5), ("ACU-LSF", 5), ("unseen real", 0))
@@ -121,6 +124,17 @@ def theory_table(record: image_theory.Record) -> str:
     return markdown(("", "generation 0", "SYN 5", "ACUR 5", "ACU-LSF 5", "unseen real"), rows)
 
 
+def latents_table(record: image_theory.Record) -> str:
+    """predicted/seen under every convention of a latent, of ACU-LSF at its last generation."""
+    last = max(k for policy, k in record.cells("gaussian", "confidence") if policy == "ACU-LSF")
+    rows = []
+    for measure in MEASURES_BESIDE:
+        for law in LAWS_BESIDE:
+            of = [record.cells(law, measure, latents)["ACU-LSF", last] for latents in LATENTS]
+            rows.append([f"{measure}, {law}", *map(both, of)])
+    return markdown(("", *LATENTS), rows)
+
+
 def both(readings: Sequence[Any]) -> str:
     """predicted/seen, means over the seeds that have a prediction."""
     said = [reading[:2] for reading in readings if reading is not None]
@@ -135,6 +149,8 @@ def table(name: str, records: Path = RECORDS) -> str:
     if name.startswith("theory "):
         preset = name.removeprefix("theory ")
         return theory_table(image_theory.load(preset, records))
+    if name.startswith("latents "):
+        return latents_table(image_theory.load(name.removeprefix("latents "), records))
     return policy_table(load(name, records).runs)
 
 

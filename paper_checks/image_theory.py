@@ -1,18 +1,21 @@
 """Does the theory predict the image loop? Models fitted to measured latents, beside what the filter does with them.
 
-Latents: the filter's own (generation-0 bottleneck at its timestep, clean x, null label, flattened); the probe's
+Latents: the filter's own (generation-0 bottleneck at its timestep, clean x, null label, flattened), and three more
+conventions (`LATENTS`: noised x, mean-pooled), each with its own probe, fitted to the same real data; of these the laws
+of `LAWS_BESIDE` are kept. Pools are those that the filter on its own latents made, whatever the convention. The probe's
 log-odds of a pair of classes are z = z_b - z_a, its softmax over the pair. Every pair of classes is read by
 paper_checks.pair_models in the d leading principal axes of its real latents, d at most `DIM` and half the samples of a
 class; what is kept is the mean over pairs of the prediction and of what is seen, and the deciles of their ratio less 1.
 
-`python -m paper_checks.image_theory [RUNS]` reads the finished runs of the digits' reports under RUNS and writes
-records/image-theory-PRESET.jsonl: a header (settings, seeds, versions, source, digest), then a line a reading.
+`python -m paper_checks.image_theory [RUNS]` reads the runs of the digits' reports under RUNS that have finished
+`POLICIES` and writes records/image-theory-PRESET.jsonl: a header (settings, seeds, versions, source, digest), then a
+line a reading.
 """
 
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from itertools import combinations
 from math import comb
@@ -20,12 +23,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
+from lsf.filter import LatentSpaceFilter
 from lsf.pool import Pool
 from paper_checks.image_records import report_folders
-from paper_checks.pair_models import LAWS, MEASURES, Block, axes, readings
+from paper_checks.pair_models import LATENTS, LAWS, LAWS_BESIDE, MEASURES, Block, axes, readings
 from paper_checks.register import DIGITS
 from sims.generator import Sampler
+from sims.instruments import Instruments
 from sims.presets import preset
 from sims.record import RunFolder, key_of, load_arrays, model_file, versions, write_text
 
@@ -35,12 +42,20 @@ RECORDS = Path(__file__).parent / "records"
 POLICIES = ("SYN", "ACUR", "ACU-LSF")
 UNSEEN = "unseen real"
 DIM = 20
-SETTINGS = {"dim": DIM, "rank": "BIC", "policies": POLICIES, "laws": LAWS, "measures": MEASURES}
+SETTINGS = {
+    "dim": DIM,
+    "rank": "BIC",
+    "policies": POLICIES,
+    "latents": LATENTS,
+    "laws": LAWS,
+    "laws beside": LAWS_BESIDE,
+    "measures": MEASURES,
+}
 
 
 def rows(folder: RunFolder, sampler: Sampler, policies: Sequence[str] = POLICIES) -> list[dict[str, Any]]:
-    """{policy, generation, law, measure: [predicted, seen, low, high, pairs]} of generations 0, 1 and the last, and of
-    real data that neither probe nor network has seen (policy `UNSEEN`, generation 0).
+    """{latents, policy, generation, law, measure: [predicted, seen, low, high, pairs]} of generations 0, 1 and the
+    last, and of real data that neither probe nor network has seen (policy `UNSEEN`, generation 0).
 
     Means over the pairs of classes for which there is a prediction, the 10% and 90% quantiles over them of predicted /
     seen - 1, and their number; null where there is none. `sampler` is the generation-0 model of the run.
@@ -49,15 +64,27 @@ def rows(folder: RunFolder, sampler: Sampler, policies: Sequence[str] = POLICIES
     """
     settings = folder.settings
     built = preset(settings["preset"]["name"]).world.build(settings["seed"])
-    lsf = built.instruments(sampler).filter
-    encoded: dict[Any, Any] = {"real": encode(lsf, built.train), "unseen": encode(lsf, built.reference)}
-    found = []
-    for policy, k, names in readable(folder, policies):
-        for name in names:
-            if name not in encoded:
-                encoded[name] = encode(lsf, folder.samples(*name))
-        blocks = [encoded[name] for name in ("real", *names)]
-        found.extend(summary(policy, k, blocks))
+    pools: dict[Any, Pool] = {"real": built.train, "unseen": built.reference}
+    places = list(readable(folder, policies))
+    for name in {name for *_, names in places for name in names} - set(pools):
+        pools[name] = folder.samples(*name)
+    found: list[dict[str, Any]] = []
+    for latents, lsf in filters_on(built.instruments(sampler)).items():
+        laws = LAWS if latents == LATENTS[0] else LAWS_BESIDE
+        encoded = {name: encode(lsf, pool) for name, pool in pools.items()}
+        for policy, k, names in places:
+            blocks = [encoded[name] for name in ("real", *names)]
+            found.extend({"latents": latents, **line} for line in summary(policy, k, blocks, laws))
+    return found
+
+
+def filters_on(instruments: Instruments) -> dict[str, Any]:
+    """The paper's filter by the latents it reads: its own, and those of `LATENTS` that the world has, fitted alike."""
+    kit, found = instruments.kit, {LATENTS[0]: instruments.filter}
+    for latents in LATENTS[1:]:
+        if latents in kit.other:
+            own = LatentSpaceFilter(kit.other[latents](), random_state=0)
+            found[latents] = own.fit(kit.train.x, kit.train.y)
     return found
 
 
@@ -83,11 +110,13 @@ def encode(lsf: Any, pool: Pool) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return list(latents), list(logits)
 
 
-def summary(policy: str | None, k: int, blocks: Sequence[Any]) -> list[dict[str, Any]]:
+def summary(
+    policy: str | None, k: int, blocks: Sequence[Any], laws: Sequence[str] = LAWS
+) -> list[dict[str, Any]]:
     """The lines of one generation, one a law."""
     pairs = [pair_readings(blocks, a, b) for a, b in combinations(range(len(blocks[0][0])), 2)]
     lines = []
-    for law in LAWS:
+    for law in laws:
         line: dict[str, Any] = {"policy": policy, "generation": k, "law": law}
         for measure in MEASURES:
             line[measure] = over_pairs(np.array([p[law][measure] for p in pairs]))
@@ -133,11 +162,13 @@ class Record:
         today = settings_of(self.header["preset"])
         return self.header["settings"] != today
 
-    def cells(self, law: str, measure: str) -> dict[tuple[str | None, int], list[Any]]:
+    def cells(
+        self, law: str, measure: str, latents: str = LATENTS[0]
+    ) -> dict[tuple[str | None, int], list[Any]]:
         """The readings of each (policy, generation), by seed in order; None for a generation before any selection."""
         found: dict[tuple[str | None, int], list[Any]] = {}
         for line in self.lines:
-            if line["law"] == law:
+            if line["law"] == law and line["latents"] == latents:
                 found.setdefault((line["policy"], line["generation"]), []).append(line[measure])
         return found
 
@@ -156,7 +187,7 @@ def keep(folders: Sequence[Path], target: Path = RECORDS) -> Path:
     if len(names) != 1:
         raise ValueError(f"folders must be runs of one preset, found {sorted(names)}")
     name, lines = names.pop(), []
-    for run in runs:
+    for run in track(runs, f"{name}: seeds read", console=Console(stderr=True), transient=True):
         lines += [{"seed": run.settings["seed"], **line} for line in rows(run, first_model(run))]
     header = {
         "preset": name,
@@ -198,10 +229,16 @@ def load(name: str, folder: Path = RECORDS) -> Record:
 
 
 def main(runs: Path) -> None:
-    """Keep the record of each digits preset whose report is finished under `runs`."""
+    """Keep the record of each digits preset of which every seed of the report has finished `POLICIES` under `runs`."""
     for name in DIGITS:
-        folders = report_folders(preset(name), runs)
-        print(keep([f.path for f in folders]) if folders else f"{name}: no finished runs under {runs}")
+        row = replace(preset(name), policies=POLICIES)
+        folders = report_folders(row, runs)
+        if len(folders) == len(row.seeds):
+            print(keep([f.path for f in folders]))
+        else:
+            print(
+                f"{name}: {len(folders)} of {len(row.seeds)} seeds have finished {', '.join(POLICIES)} under {runs}"
+            )
 
 
 if __name__ == "__main__":

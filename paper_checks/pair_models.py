@@ -33,7 +33,10 @@ from lsf.ole import nuclear_norms
 from paper_checks.two_subspace import TwoSubspaceModel, fit, keep_top, predicted_ole
 from theory.nuclear_norm import deterministic_equivalent
 
-__all__ = ["MEASURES", "LAWS", "Block", "axes", "rank_of", "readings", "gaussian_shortfall"]
+__all__ = [
+    "MEASURES", "LAWS", "LATENTS", "LAWS_BESIDE", "MEASURES_BESIDE", "Block", "axes", "rank_of", "readings",
+    "gaussian_shortfall",
+]  # fmt: skip
 
 MEASURES = (
     "confidence",
@@ -44,6 +47,10 @@ MEASURES = (
     "share of real",
 )
 LAWS = ("two-subspace", "two-subspace, own probe", "two-subspace, own means", "gaussian")
+LATENTS = ("clean, flattened", "clean, pooled", "noised, flattened", "noised, pooled")
+"""Conventions of a latent, of which the first is the filter's own; of the others less is read and judged:"""
+LAWS_BESIDE = ("two-subspace", "gaussian")
+MEASURES_BESIDE = ("confidence", "normalised OLE", "kept spread", "share of real")
 UNKNOWN = (np.nan, np.nan)
 
 

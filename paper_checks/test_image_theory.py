@@ -3,8 +3,9 @@
 A cell is a policy's generation (0, shared; 1; the last). D = mean over pairs of classes of the prediction / the same
 of what is seen - 1, one number a seed. A cell holds iff the 95% CI of D lies within +-10%, fails iff it lies wholly
 outside or fewer than half of the pairs have a prediction, and is undecided otherwise; a row holds iff every cell does,
-and fails iff one does. What knows nothing is judged by the same rule (`ignorance`): a row that holds where it holds too
-shows no power and is undecided. Value: D of the cell where it is largest. A row that fails is evidence, not an error.
+and fails iff one does; each convention of a latent is a row of its own. What knows nothing is judged by the same rule
+(`ignorance`): a row that holds where it holds too shows no power and is undecided. Value: D of the cell where it is
+largest. A row that fails is evidence, not an error.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import pytest
 
 from paper_checks.claims import claim
 from paper_checks.image_theory import UNSEEN, Record, first_model, load, made, rows
-from paper_checks.pair_models import LAWS, MEASURES
+from paper_checks.pair_models import LATENTS, LAWS, LAWS_BESIDE, MEASURES, MEASURES_BESIDE
 from paper_checks.statistics import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Interval, equivalent, interval
 from paper_checks.verdicts import STALE, Evidence, nothing
 from sims.loop import run_path
@@ -26,15 +27,22 @@ from tests.tolerances import STANDARD_ERRORS
 WORLDS = ("digits-weak", "digits-strong")
 WITHIN = 0.1
 ROWS = [
-    (law, measure) for law in LAWS for measure in MEASURES if "own probe" not in law or "OLE" not in measure
+    (law, measure, LATENTS[0])
+    for law in LAWS
+    for measure in MEASURES
+    if "own probe" not in law or "OLE" not in measure
 ]
 """The probe is no part of OLE."""
+ROWS += [
+    (law, measure, latents) for latents in LATENTS[1:] for law in LAWS_BESIDE for measure in MEASURES_BESIDE
+]
 
 
-def name_of(law: str, measure: str) -> str:
-    """The claim's name."""
+def name_of(law: str, measure: str, latents: str = LATENTS[0]) -> str:
+    """The claim's name; the filter's own latents are not named."""
     model, _, variant = law.partition(", ")
-    return f"{model}-predicts-images [{measure}{', ' if variant else ''}{variant}]"
+    parts = [measure, variant, latents if latents != LATENTS[0] else ""]
+    return f"{model}-predicts-images [{', '.join(filter(None, parts))}]"
 
 
 def ignorance(measure: str, generation: int, seen: float, normalised: float) -> float:
@@ -51,11 +59,13 @@ def ignorance(measure: str, generation: int, seen: float, normalised: float) -> 
     }[measure]
 
 
-def differences(record: Record, law: str, measure: str) -> dict[tuple[str | None, int], Any]:
+def differences(
+    record: Record, law: str, measure: str, latents: str = LATENTS[0]
+) -> dict[tuple[str | None, int], Any]:
     """D of each cell by seed, and the same of what knows nothing; None where the model cannot be fitted."""
     found: dict[tuple[str | None, int], Any] = {}
-    normalised = record.cells(law, "normalised OLE")
-    for (policy, k), read in record.cells(law, measure).items():
+    normalised = record.cells(law, "normalised OLE", latents)
+    for (policy, k), read in record.cells(law, measure, latents).items():
         if policy == UNSEEN or (k == 0 and measure in ("kept spread", "share of real")):
             continue
         if any(r is None or 2 * r[4] < record.header["pairs"] for r in read):
@@ -86,22 +96,23 @@ def verdict_of(cells: Sequence[Any]) -> tuple[str, Interval | None]:
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize(("law", "measure"), ROWS, ids=[name_of(*row) for row in ROWS])
-def test_predicted(law: str, measure: str, world: str, report: list[Evidence]) -> None:
-    row = claim(name_of(law, measure))
+@pytest.mark.parametrize(("law", "measure", "latents"), ROWS, ids=[name_of(*row) for row in ROWS])
+def test_predicted(law: str, measure: str, latents: str, world: str, report: list[Evidence]) -> None:
+    row = claim(name_of(law, measure, latents))
     if not made(world) or (record := load(world)).stale:
         report.append(nothing(row, world, STALE if made(world) else NOT_TESTED))
         return
-    verdict, worst = verdict_of(list(differences(record, law, measure).values()))
+    verdict, worst = verdict_of(list(differences(record, law, measure, latents).values()))
     value, around = (None, None) if worst is None else (worst.mean, (worst.low, worst.high))
     seeds = tuple(record.header["seeds"])
     report.append(Evidence(row, world, verdict, value, around, seeds))
 
 
+@pytest.mark.parametrize("latents", LATENTS)
 @pytest.mark.parametrize("world", WORLDS)
-def test_control_random_choice_is_rejected(world: str) -> None:
+def test_control_random_choice_is_rejected(world: str, latents: str) -> None:
     """The filter chooses: that it keeps a random part of the pool must not pass for a prediction of it."""
-    cells = differences(load(world), "gaussian", "share of real").values()
+    cells = differences(load(world), "gaussian", "share of real", latents).values()
     blind = [(b, b) for _, b in (c for c in cells if c is not None)]
     assert verdict_of(blind)[0] == FAILS, (
         "random choice predicts the share of real data: is there any filter?"
@@ -117,13 +128,15 @@ def test_record_is_what_todays_run_gives(world: str, runs: dict[str, Any], seed:
     own = runs[world][0].seed
     folder = RunFolder(run_path(preset, own))
     today = rows(folder, first_model(folder), policies=())
-    assert [line["law"] for line in today] == [*LAWS, *LAWS]
+    assert [line["law"] for line in today] == [*LAWS, *LAWS, *LAWS_BESIDE * 2 * len(LATENTS[1:])]
     if smoke or seed != 0 or not made(world) or (record := load(world)).stale:
         return
     for line in today:
         for measure in MEASURES[:4]:
-            then = record.cells(line["law"], measure)[line["policy"], line["generation"]]
-            assert same(line[measure], then), f"{line['law']}, {measure}: {line[measure]} today, {then} then"
+            cells = record.cells(line["law"], measure, line["latents"])
+            then = cells[line["policy"], line["generation"]]
+            what = f"{line['law']}, {measure}, {line['latents']}"
+            assert same(line[measure], then), f"{what}: {line[measure]} today, {then} then"
 
 
 def same(now: Any, then: Sequence[Any]) -> bool:

@@ -64,7 +64,8 @@ class Images:
         features, judge = classifiers(self.data, self.folder)
 
         def instruments(generation0: Any) -> Instruments:
-            kit, latents = filters(self, split, generation0), ole_latents(self, split, generation0, seed)
+            kit = filters(self, split, generation0, seed)
+            latents = ole_latents(self, split, generation0, seed)
             return Instruments(
                 kit, features, judge, latents, split.reference, self.ole_per_class, spaces, slow
             )
@@ -112,17 +113,33 @@ def bottleneck(generation0: Any, timesteps: tuple[int, ...], **options: Any) -> 
     return DiffusionEncoder.from_model(generation0.unet(), timesteps=timesteps, batch_size=ENCODED, **options)
 
 
-def filters(world: Images, split: Split, generation0: Any) -> Kit:
-    """What the filters are made from: flattened latents for the probe, pooled ones to compare with trusted data."""
+def noising(generation0: Any, seed: int) -> dict[str, Any]:
+    """What makes a bottleneck's input noised, by the noise of a seed."""
+    abar = noise_schedule(generation0.family).alphas_cumprod.numpy()
+    return {"noised": True, "alphas_cumprod": abar, "random_state": seed}
+
+
+def filters(world: Images, split: Split, generation0: Any, seed: int) -> Kit:
+    """What the filters are made from: flattened latents for the probe, pooled ones to compare with trusted data.
+
+    `other`: besides the ablation's, the other conventions of a latent, which paper_checks.image_theory reads.
+    """
     to_net = FunctionTransformer(generation0.family.to_net)
     probed = Remembered(make_pipeline(to_net, bottleneck(generation0, (world.timestep,))))
-    pooled = make_pipeline(probed, Pooled(generation0.family.channels[-1]))
+    noised = Remembered(
+        make_pipeline(to_net, bottleneck(generation0, (world.timestep,), **noising(generation0, seed)))
+    )
+    pooling = Pooled(generation0.family.channels[-1])
+    pooled = make_pipeline(probed, pooling)
     paper = LatentSpaceFilter(probed, random_state=0).fit(split.train.x, split.train.y)
     other: dict[str, Callable[[], Any]] = {
         "pixels": lambda: None,
         "pca": lambda: FlattenedPCA(min(30, split.train.x[0].size)),
         "classifier": lambda: FunctionTransformer(ClassifierFeatures(split.train)),
         "imagenet": lambda: Remembered(FunctionTransformer(ImageNetFeatures())),
+        "clean, pooled": lambda: pooled,
+        "noised, flattened": lambda: noised,
+        "noised, pooled": lambda: make_pipeline(noised, pooling),
     }
     return Kit(paper, split.train, split.trusted, probed, pooled, None, other)
 
@@ -130,16 +147,10 @@ def filters(world: Images, split: Split, generation0: Any) -> Kit:
 def ole_latents(world: Images, split: Split, generation0: Any, seed: int) -> Latents:
     """Latents of samples fed clean or noised, at every timestep, flattened and mean-pooled."""
     family = generation0.family
-    abar = noise_schedule(family).alphas_cumprod.numpy()
+    modes: dict[str, dict[str, Any]] = {"clean": {}, "noised": noising(generation0, seed)}
     encoders = {
-        mode: bottleneck(
-            generation0,
-            world.ole_timesteps,
-            noised=mode == "noised",
-            alphas_cumprod=abar,
-            random_state=seed,
-        ).fit(family.to_net(split.train.x))
-        for mode in ("clean", "noised")
+        mode: bottleneck(generation0, world.ole_timesteps, **options).fit(family.to_net(split.train.x))
+        for mode, options in modes.items()
     }
     pooling = Pooled(family.channels[-1])
 

@@ -131,11 +131,12 @@ def write_theory(folder: Path, name: str) -> Path:
     """The record of theory against the loop."""
     places = [(None, 0), *((p, k) for p in image_theory.POLICIES for k in (1, 5))]
     found = [
-        {"seed": s, "policy": p, "generation": k, "law": law}
+        {"latents": latents, "seed": s, "policy": p, "generation": k, "law": law}
         | {m: predicted(law, m, p, k, s) for m in image_theory.MEASURES}
         for s in preset(name).seeds
         for p, k in places
         for law in (*image_theory.LAWS, "two-subspace, own probe")
+        for latents in ("clean, flattened", "noised, pooled")
     ]
     head = {"preset": name, "seeds": list(preset(name).seeds), "pairs": 45, "settings": theory_settings(name)}
     file = folder / f"image-theory-{name}.jsonl"

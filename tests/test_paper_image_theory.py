@@ -15,6 +15,7 @@ from scipy.special import expit
 from paper_checks import image_theory, test_image_theory
 from paper_checks.image_theory import UNSEEN, Record, keep, load, over_pairs
 from paper_checks.pair_models import (
+    LATENTS,
     LAWS,
     MEASURES,
     Block,
@@ -192,6 +193,7 @@ def test_kept_and_read(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert set(cells) == {(UNSEEN, 0), (None, 0), *((p, k) for p in ("SYN", "ACU-LSF") for k in (1, 3))}
     assert record.cells(GAUSSIAN, "share of real")[None, 0] == [None]
     assert record.cells(GAUSSIAN, "share of real")["SYN", 3][0][4] == 1
+    assert {line["latents"] for line in record.lines} == {LATENTS[0]}, "an analytic world has no other"
     assert not record.stale
     monkeypatch.setattr(image_theory, "DIM", 7)
     monkeypatch.setattr(image_theory, "SETTINGS", image_theory.SETTINGS | {"dim": 7})
@@ -232,11 +234,12 @@ def test_runs_of_two_presets_are_refused(kept: Path, tmp_path: Path, monkeypatch
 # --- the rule ---
 
 
-def record_of(said: list[float], seen: float = 0.8, pairs: int = 45) -> Record:
+def record_of(said: list[float], seen: float = 0.8, pairs: int = 45, latents: str = LATENTS[0]) -> Record:
     """One generation of one policy, a seed a number."""
     reading = [[v, seen, -0.1, 0.1, pairs] for v in said]
     lines = [
-        {"seed": i, "policy": "SYN", "generation": 1, "law": GAUSSIAN, **dict.fromkeys(MEASURES, r)}
+        {"latents": latents, "seed": i, "policy": "SYN", "generation": 1, "law": GAUSSIAN}
+        | dict.fromkeys(MEASURES, r)
         for i, r in enumerate(reading)
     ]
     lines += [{**line, "policy": UNSEEN, "generation": 0} for line in lines]
@@ -256,6 +259,17 @@ def test_rule_by_hand(said: list[float], pairs: int, verdict: str) -> None:
     cells = differences(record_of(said, pairs=pairs), GAUSSIAN, "share of real")
     assert set(cells) == {("SYN", 1)}
     assert verdict_of(list(cells.values()))[0] == verdict
+
+
+def test_each_convention_of_a_latent_is_judged_by_its_own_lines() -> None:
+    right = record_of([0.81, 0.79, 0.80])
+    lines = [*right.lines, *record_of([1.01, 0.99, 1.0], latents=LATENTS[3]).lines]
+    both = Record("by hand", {"digest": image_theory.key_of({"lines": lines}), "pairs": 45}, lines)
+    verdicts = {
+        latents: verdict_of(list(differences(both, GAUSSIAN, "share of real", latents).values()))[0]
+        for latents in (LATENTS[0], LATENTS[3])
+    }
+    assert verdicts == {LATENTS[0]: HOLDS, LATENTS[3]: FAILS}
 
 
 def test_without_power_nothing_holds() -> None:
@@ -281,10 +295,11 @@ def test_ignorance_by_hand() -> None:
 
 def test_names_of_claims() -> None:
     names = [name_of(*row) for row in ROWS]
-    assert len(set(names)) == 22
+    assert len(set(names)) == 22 + 3 * 2 * 4
+    assert "gaussian-predicts-images [kept spread, noised, pooled]" in names
     assert "two-subspace-predicts-images [share of real, own probe]" in names
     assert "gaussian-predicts-images [raw OLE]" in names
-    assert set(test_image_theory.LAWS) == {law for law, _ in ROWS}
+    assert set(test_image_theory.LAWS) == {law for law, *_ in ROWS}
 
 
 def test_same_by_hand() -> None:

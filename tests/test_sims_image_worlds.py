@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from lsf.pool import Pool
+from paper_checks.image_theory import filters_on
+from paper_checks.pair_models import LATENTS
 from sims.curation import NAMES
 from sims.instruments import class_geometry
 from sims.loop import run
@@ -98,6 +100,21 @@ def test_the_study_runs_what_the_issue_of_images_asks() -> None:
     assert {row.name for row in STUDY} <= set(PRESETS)
     assert STRONG.models == 3
     assert len({len(row.seeds) for row in STUDY if row.name.endswith("-long")}) == 1
+
+
+def test_the_kit_has_every_convention_of_a_latent_as_ole_reads_it() -> None:
+    built = replace(TINY.world, ole_timesteps=(200,)).build(0)  # type: ignore[type-var]
+    instruments = built.instruments(built.generator.fit(built.train, np.random.default_rng(0)))
+    x = built.reference.x[:30]
+    filters = filters_on(instruments)
+    rows = {f"{c['input']}, {c['latent']}": h for c, h in instruments.latents(x, ("clean", "noised"))}
+    assert tuple(filters) == tuple(rows) == LATENTS
+    for latents, h in rows.items():
+        assert np.array_equal(filters[latents].transform(x), h)
+        assert filters[latents].probe_.n_features_in_ == h.shape[1]
+    clean, noised = rows["clean, pooled"], rows["noised, pooled"]
+    assert clean.shape == noised.shape
+    assert not np.allclose(clean, noised, rtol=0.1), "control: noise changes what is read"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
