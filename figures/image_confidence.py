@@ -19,7 +19,7 @@ from figures.style import (
 __all__ = ["WORLDS", "ALSO", "draw"]
 
 WORLDS = ("digits-weak-long", "digits-strong-long")
-ALSO = ("fashion-mnist",)
+ALSO = ("fashion-mnist", "fashion-mnist-strong")
 
 
 def draw(worlds: dict[str, World]) -> Figure:

@@ -13,7 +13,7 @@ from figures.style import WORLD_NAMES, finish
 __all__ = ["WORLDS", "ALSO", "draw", "enlarged"]
 
 WORLDS = ("digits-weak-long", "digits-strong-long")
-ALSO = ("fashion-mnist",)
+ALSO = ("fashion-mnist", "fashion-mnist-strong")
 WIDTH = 11.0  # inches
 MARGIN, HEAD, ABOVE, BELOW = 0.08, 0.28, 0.38, 0.5  # inches: left, a sheet's name, title, caption
 

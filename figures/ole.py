@@ -10,7 +10,7 @@ from sims.presets import BEST
 __all__ = ["WORLDS", "ALSO", "draw"]
 
 WORLDS = ("digits-weak", "digits-strong")
-ALSO = ("fashion-mnist",)
+ALSO = ("fashion-mnist", "fashion-mnist-strong")
 POLICIES = ("REAL", "SYN", "ACUR", "ACU-LSF", BEST)
 KINDS = {"raw": "OLE / OLE of real data", "normalised": "OLEn / OLEn of real data"}
 

@@ -12,7 +12,7 @@ from figures.style import WORLD_NAMES, finish, fit_y, interval, new, seeds_of
 __all__ = ["WORLDS", "ALSO", "draw"]
 
 WORLDS = ("digits-weak", "digits-strong")
-ALSO = ("fashion-mnist",)
+ALSO = ("fashion-mnist", "fashion-mnist-strong")
 INPUTS = {"clean": ("#56B4E9", "o", "clean input"), "noised": ("#332288", "s", "input noised to level t")}
 COLUMNS = [(kind, latent) for kind in ("raw", "normalised") for latent in ("flattened", "pooled")]
 NAMES = {"raw": "OLE", "normalised": "OLEn", "flattened": "flattened", "pooled": "mean-pooled"}

@@ -9,7 +9,7 @@ from figures.style import FRONT, WORLD_NAMES, bars, finish, fit_y, floor_line, g
 __all__ = ["WORLDS", "ALSO", "draw"]
 
 WORLDS = ("digits-weak-long", "digits-strong-long")
-ALSO = ("fashion-mnist",)
+ALSO = ("fashion-mnist", "fashion-mnist-strong")
 SHOWN = ("frechet", "recall", "variance_ratio", "accuracy")
 
 

@@ -136,7 +136,8 @@ WORLD_NAMES = {
     "runaway": "two planes at 90°",
     "digits-weak-long": "digits, weak generation 0",
     "digits-strong-long": "digits, strong generation 0",
-    "fashion-mnist": "Fashion-MNIST",
+    "fashion-mnist": "Fashion-MNIST, weak generation 0",
+    "fashion-mnist-strong": "Fashion-MNIST, strong generation 0",
 }
 
 

@@ -14,6 +14,7 @@ Geometry: at the filter's timestep. Retention: generations 0, 5, 10, ... and the
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, partial
@@ -27,7 +28,7 @@ from paper_checks.contact_sheet import sheet
 from paper_checks.measures import Run
 from sims.kept_records import CURE, Column, KeptRecord, identity, read_lines, settings_of
 from sims.presets import STUDY, Preset, preset
-from sims.record import RunFolder, device_name, key_of, model_seed, replacing, write_text
+from sims.record import RunFolder, device_name, key_of, model_seed, replacing
 
 __all__ = ["RECORDS", "CURVES", "ImageRecord", "keep", "kept", "load", "made", "report_folders"]
 
@@ -166,11 +167,13 @@ def keep(
     header = json.loads(json.dumps(header))
     header["digest"] = key_of({"header": header, "lines": table.lines})
     text = "\n".join(json.dumps(part, separators=(",", ":")) for part in (header, *table.lines)) + "\n"
-    if real is not None:
-        with replacing(folder / f"images-{row.name}.png") as temporary:
-            temporary.write_bytes(sheet(folders[0], real(), row.generations))
-    write_text(folder / f"images-{row.name}.jsonl", text)
-    return folder / f"images-{row.name}.jsonl"
+    file = folder / f"images-{row.name}.jsonl"
+    with ExitStack() as both:  # neither is replaced before the other is written
+        if real is not None:
+            picture = both.enter_context(replacing(file.with_suffix(".png")))
+            picture.write_bytes(sheet(folders[0], real(), row.generations))
+        both.enter_context(replacing(file)).write_text(text)
+    return file
 
 
 def check(row: Preset, folders: Sequence[RunFolder]) -> None:
@@ -225,8 +228,9 @@ def main(runs: Path) -> None:
     done = False
     for row in STUDY:
         folders = report_folders(preset(row.name), runs)
-        if len(folders) < len(row.seeds):
-            print(f"{row.name}: {len(folders)} of {len(row.seeds)} runs are finished under {runs}")
+        finished = {f.settings["seed"] for f in folders}
+        if len(finished) < len(row.seeds):
+            print(f"{row.name}: {len(finished)} of {len(row.seeds)} seeds are finished under {runs}")
             continue
         print(keep(row, folders, partial(real_images, row)))
         done = True

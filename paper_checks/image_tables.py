@@ -1,12 +1,12 @@
 """What did the image loops find, as tables that a page can hold?
 
 Tables of policies at the last generation, by gain = log distance of ACUR less that of the policy; of the training of
-generation 0 against the gain of a filter; and of theory beside the loop, on the filter's own latents by policy, and
-under every convention of a latent. All from paper_checks/records/.
+generation 0, or the solver, against the gain of a filter; and of theory beside the loop, on the filter's own latents by
+policy, and under every convention of a latent. All from paper_checks/records/.
 
 `python -m paper_checks.image_tables PAGE...` writes them again into pages, between the lines `<!-- table NAME -->` and
-`<!-- end -->`: NAME is a preset, "lengths", "theory PRESET" or "latents PRESET". A test holds docs/ to what the records
-give.
+`<!-- end -->`: NAME is a preset, "lengths", "solvers", "theory PRESET" or "latents PRESET". A test holds docs/ to what
+the records give.
 """
 
 import re
@@ -25,7 +25,7 @@ from paper_checks.statistics import interval
 from sims.presets import LENGTHS
 from sims.record import write_text
 
-__all__ = ["length_table", "latents_table", "policy_table", "theory_table", "with_tables"]
+__all__ = ["latents_table", "policy_table", "side_by_side", "theory_table", "with_tables"]
 
 PLACE = re.compile(r"(<!-- table (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 CELLS = ((None, 0), ("SYN", 5), ("ACUR", 5), ("ACU-LSF", 5), ("unseen real", 0))
@@ -39,6 +39,17 @@ READ = {
     "share of real": ("two-subspace", "two-subspace, own means", "gaussian"),
 }
 """Its rows: what is read, by which laws."""
+
+
+SOLVERS = {
+    "digits-weak": "weak: 10 steps",
+    "digits-weak-20-steps": "20 steps",
+    "digits-weak-stochastic-10": "10 steps with noise",
+    "digits-weak-stochastic": "20 steps with noise",
+    "digits-strong": "strong: 10 steps",
+    "digits-strong-log-snr": "10 steps evenly in log-SNR",
+}
+"""Presets that differ in the solver, in words."""
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -90,21 +101,21 @@ def policy_table(runs: Sequence[Run]) -> str:
     return markdown(("policy", "distance", "gain over ACUR", "recall less ACUR's", "label accuracy"), rows)
 
 
-def length_table(by_steps: dict[int, Sequence[Run]]) -> str:
-    """A line a training length of generation 0: its quality, ACUR's and the gain of two filters over it."""
+def side_by_side(what: str, found: dict[str, Sequence[Run]]) -> str:
+    """A line a preset, named by what it changes: quality of generation 0, ACUR's, the gain of two filters over it."""
     rows = [
         [
-            str(steps),
+            name,
             number(float(np.mean([run.value("", 0, "accuracy") for run in runs]))),
             number(float(np.exp(np.mean([run.value("", 0, "log frechet") for run in runs])))),
             number(mean(runs, "ACUR", "log frechet")),
             with_interval(gains(runs, "ACU-LSF")),
             with_interval(gains(runs, "ACU-SHRUNK")),
         ]
-        for steps, runs in sorted(by_steps.items())
+        for name, runs in found.items()
     ]
     head = (
-        "steps",
+        what,
         "label accuracy of generation 0",
         "its distance",
         "ACUR's",
@@ -144,8 +155,11 @@ def both(readings: Sequence[Any]) -> str:
 def table(name: str, records: Path = RECORDS) -> str:
     """The table of that name; ValueError if its record is missing or damaged."""
     if name == "lengths":
-        by_name: dict[int, Any] = {row.world.generator.steps: row.name for row in LENGTHS}  # type: ignore[union-attr]
-        return length_table({steps: load(own, records).runs for steps, own in by_name.items()})
+        worlds: list[Any] = [row.world for row in LENGTHS]
+        by_steps = {str(w.generator.steps): row.name for w, row in zip(worlds, LENGTHS, strict=True)}
+        return side_by_side("steps", {steps: load(own, records).runs for steps, own in by_steps.items()})
+    if name == "solvers":
+        return side_by_side("solver", {solver: load(own, records).runs for own, solver in SOLVERS.items()})
     if name.startswith("theory "):
         preset = name.removeprefix("theory ")
         return theory_table(image_theory.load(preset, records))

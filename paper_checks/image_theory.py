@@ -233,12 +233,14 @@ def main(runs: Path) -> None:
     for name in DIGITS:
         row = replace(preset(name), policies=POLICIES)
         folders = report_folders(row, runs)
-        if len(folders) == len(row.seeds):
+        if [f.settings["seed"] for f in folders] == list(row.seeds):
             print(keep([f.path for f in folders]))
-        else:
-            print(
-                f"{name}: {len(folders)} of {len(row.seeds)} seeds have finished {', '.join(POLICIES)} under {runs}"
-            )
+            continue
+        finished = [f.settings["seed"] for f in folders]
+        print(
+            f"{name}: one run each of seeds {list(row.seeds)} must have finished {', '.join(POLICIES)} under {runs}"
+        )
+        print(f"  found: {finished}")
 
 
 if __name__ == "__main__":

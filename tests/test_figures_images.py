@@ -34,6 +34,7 @@ from tests.tolerances import close
 ALL = tuple(style.LOOKS)
 WORLDS = ("digits-weak", "digits-strong")
 LONG = ("digits-weak-long", "digits-strong-long")
+FASHION = ("fashion-mnist", "fashion-mnist-strong")
 OLE_STEPS = (10, 100, 200, 300, 500, 700, 900)
 
 
@@ -148,7 +149,7 @@ def write_theory(folder: Path, name: str) -> Path:
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of every preset of the study, and those of the theory."""
     folder = tmp_path_factory.mktemp("records")
-    for name in (*WORLDS, *LONG, *training_length.WORLDS, "fashion-mnist"):
+    for name in (*WORLDS, *LONG, *training_length.WORLDS, *FASHION):
         write(folder, name)
     for name in WORLDS:
         write_theory(folder, name)
@@ -216,7 +217,7 @@ def caption(figure: Figure) -> str:
 
 def test_policies_by_generation_draws_fifteen(records: Path) -> None:
     found, figure = drawn("policies-by-generation", records)
-    assert list(found) == [*LONG, "fashion-mnist"]
+    assert list(found) == [*LONG, *FASHION]
     for row, name in enumerate(found):
         for p in preset(name).policies:
             label = style.LOOKS[p].label
@@ -266,7 +267,7 @@ def test_confidence_draws_the_mean_log_odds(records: Path) -> None:
 
 def test_samples_shows_the_sheets_pixel_by_pixel(records: Path, tmp_path: Path) -> None:
     found, figure = drawn("image-samples", records)
-    assert len(figure.images) == 3
+    assert len(figure.images) == 4
     for shown, name in zip(figure.images, found, strict=True):
         sheet = np.asarray(sheet_of(name).convert("RGB"))
         assert np.array_equal(np.asarray(shown.get_array())[::4, ::4], sheet)  # four times as large
@@ -401,7 +402,7 @@ def test_records_that_may_be_missing_are_drawn_where_they_are(records: Path, tmp
     for name in LONG:
         (tmp_path / f"images-{name}.jsonl").write_bytes((records / f"images-{name}.jsonl").read_bytes())
     assert len(drawn("image-confidence", tmp_path)[1].axes) == 2
-    assert len(drawn("image-confidence", records)[1].axes) == 3
+    assert len(drawn("image-confidence", records)[1].axes) == 4
     with pytest.raises(MissingRecords, match=r"has no images-digits-weak\.jsonl"):
         RecordShelf(tmp_path).worlds(["digits-weak"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -249,12 +250,46 @@ def test_command_keeps_what_is_finished(
     monkeypatch.setattr(image_records, "real_images", lambda row: images(np.random.default_rng(0)))
     monkeypatch.setattr(image_records.keep, "__defaults__", (None, tmp_path))
     main(folders[0].path.parent)
-    assert "fashion-mnist: 0 of 3 runs are finished" in capsys.readouterr().out
+    assert "fashion-mnist: 0 of 3 seeds are finished" in capsys.readouterr().out
     assert {f.name for f in tmp_path.iterdir()} == {"images-digits-weak.jsonl", "images-digits-weak.png"}
     assert [f.path for f in report_folders(ROW, folders[0].path.parent)] == [f.path for f in folders]
     with pytest.raises(SystemExit, match="make images"):
         main(tmp_path)
+    with pytest.raises(ValueError, match=r"seeds \[0, 1\], found \[0, 0\]"):
+        keep(ROW, [folders[0], folders[0]], None, tmp_path)
     assert CURE.startswith("run `make images`")
+
+
+def test_a_seed_that_ran_twice_is_one_seed(
+    folders: list[RunFolder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(image_records, "STUDY", (ROW,))
+    monkeypatch.setattr(image_records, "report_folders", lambda row, runs: [folders[0], folders[0]])
+    with pytest.raises(SystemExit, match="make images"):
+        main(folders[0].path.parent)
+    assert "digits-weak: 1 of 2 seeds are finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("written", ["write_bytes", "write_text"])
+def test_record_and_sheet_are_replaced_together_or_not_at_all(
+    written: str, folders: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = partial(images, np.random.default_rng(0))
+    keep(ROW, folders, real, tmp_path)
+    before = {f.name: f.read_bytes() for f in tmp_path.iterdir()}
+    assert len(before) == 2
+    changed = replace(ROW, seeds=ROW.seeds[:1])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, written, full)
+        with pytest.raises(ValueError, match="what was there before stays"):
+            keep(changed, folders[:1], real, tmp_path)
+    assert {f.name: f.read_bytes() for f in tmp_path.iterdir()} == before
+    keep(changed, folders[:1], real, tmp_path)
+    assert all(f.read_bytes() != before[f.name] for f in tmp_path.glob("*.jsonl"))  # control
+
+
+def full(path: Path, data: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 # --- the sheet ---

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from paper_checks.image_records import load
-from paper_checks.image_tables import length_table, number, policy_table, table, with_tables
+from paper_checks.image_tables import number, policy_table, side_by_side, table, with_tables
 
 PAGE = Path(__file__).parent.parent / "docs" / "images.md"
 
@@ -51,11 +51,15 @@ def test_policies_come_by_gain_with_the_interval_of_the_seeds() -> None:
     assert (first < last) == (gains["SYN"] < gains["ACU-LSF"])
 
 
-def test_lengths_are_in_order_and_their_gains_are_the_seeds() -> None:
-    runs = load("digits-weak").runs
-    rows = length_table({500: runs, 60: runs}).splitlines()[2:]
-    assert [row.split("|")[1].strip() for row in rows] == ["60", "500"]
-    assert policy_table(runs).split("| ACU-SHRUNK |")[1].split("|")[1].strip() in rows[0]
+def test_presets_stand_side_by_side_with_the_gains_of_their_seeds() -> None:
+    weak, strong = (load(name).runs for name in ("digits-weak", "digits-strong"))
+    head, _, *rows = side_by_side("solver", {"one": weak, "other": strong}).splitlines()
+    assert head.startswith("| solver |")
+    assert [row.split("|")[1].strip() for row in rows] == ["one", "other"]
+    for runs, row in zip((weak, strong), rows, strict=True):
+        assert policy_table(runs).split("| ACU-SHRUNK |")[1].split("|")[1].strip() in row
+    lengths = table("lengths").splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lengths] == ["60", "125", "250", "500", "1000", "2000"]
 
 
 @pytest.mark.parametrize(
