@@ -1,12 +1,13 @@
 """What did the image loops find, as tables that a page can hold?
 
-Tables of policies at the last generation, by gain = log distance of ACUR less that of the policy; of the training of
-generation 0, or the solver, against the gain of a filter; and of theory beside the loop, on the filter's own latents by
-policy, and under every convention of a latent. All from paper_checks/records/.
+PRESET           a line a policy at the last generation; gain: log distance of ACUR less that of the policy
+lengths, solvers a line a preset: generation 0, ACUR, and what two filters gain
+pools            a line a size of pool: one refit on a random and on the most confident N, and the gain
+theory PRESET    predicted and seen on the filter's own latents, by policy
+latents PRESET   the same of ACU-LSF under every convention of a latent
 
-`python -m paper_checks.image_tables PAGE...` writes them again into pages, between the lines `<!-- table NAME -->` and
-`<!-- end -->`: NAME is a preset, "lengths", "solvers", "theory PRESET" or "latents PRESET". A test holds docs/ to what
-the records give.
+All from paper_checks/records/. `python -m paper_checks.image_tables PAGE...` writes them again into pages, between the
+lines `<!-- table NAME -->` and `<!-- end -->`. A test holds docs/ to what the records give.
 """
 
 import re
@@ -22,10 +23,10 @@ from paper_checks.image_records import RECORDS, load
 from paper_checks.measures import Run, lead
 from paper_checks.pair_models import LATENTS, LAWS_BESIDE, MEASURES_BESIDE
 from paper_checks.statistics import interval
-from sims.presets import LENGTHS
+from sims.presets import LENGTHS, POOLS
 from sims.record import write_text
 
-__all__ = ["latents_table", "policy_table", "side_by_side", "theory_table", "with_tables"]
+__all__ = ["latents_table", "policy_table", "pools_table", "side_by_side", "theory_table", "with_tables"]
 
 PLACE = re.compile(r"(<!-- table (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 CELLS = ((None, 0), ("SYN", 5), ("ACUR", 5), ("ACU-LSF", 5), ("unseen real", 0))
@@ -125,6 +126,23 @@ def side_by_side(what: str, found: dict[str, Sequence[Run]]) -> str:
     return markdown(head, rows)
 
 
+def pools_table(by_regime: dict[str, Sequence[Run]]) -> str:
+    """A line a size of pool, drawn from ACUR's last history: what one refit on either choice makes, and the gain."""
+    rows: dict[str, list[str]] = {}
+    for runs in by_regime.values():
+        budget = runs[0].of("ACUR", runs[0].last)["trained_on"]["n"]
+        pools = [run.of("ACUR", run.last)["pools"] for run in runs]
+        for row in zip(*pools, strict=True):
+            random, top = (np.log([seed[choice] for seed in row]) for choice in ("random", "top"))
+            cells = rows.setdefault(f"{row[0]['n'] / budget:g} N", [])
+            cells += [
+                *(number(float(np.exp(D.mean()))) for D in (random, top)),
+                with_interval((random - top).tolist()),
+            ]
+    head = [f"{regime}: {what}" for regime in by_regime for what in ("random N", "top N", "gain")]
+    return markdown(["pool", *head], [[size, *cells] for size, cells in rows.items()])
+
+
 def theory_table(record: image_theory.Record) -> str:
     """predicted/seen, means over seeds and pairs of classes; empty where nothing is predicted."""
     rows = []
@@ -158,6 +176,8 @@ def table(name: str, records: Path = RECORDS) -> str:
         worlds: list[Any] = [row.world for row in LENGTHS]
         by_steps = {str(w.generator.steps): row.name for w, row in zip(worlds, LENGTHS, strict=True)}
         return side_by_side("steps", {steps: load(own, records).runs for steps, own in by_steps.items()})
+    if name == "pools":
+        return pools_table({row.name.split("-")[1]: load(row.name, records).runs for row in POOLS})
     if name == "solvers":
         return side_by_side("solver", {solver: load(own, records).runs for own, solver in SOLVERS.items()})
     if name.startswith("theory "):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from paper_checks.image_records import load
-from paper_checks.image_tables import number, policy_table, side_by_side, table, with_tables
+from paper_checks.image_tables import number, policy_table, pools_table, side_by_side, table, with_tables
 
 PAGE = Path(__file__).parent.parent / "docs" / "images.md"
 
@@ -60,6 +60,18 @@ def test_presets_stand_side_by_side_with_the_gains_of_their_seeds() -> None:
         assert policy_table(runs).split("| ACU-SHRUNK |")[1].split("|")[1].strip() in row
     lengths = table("lengths").splitlines()[2:]
     assert [line.split("|")[1].strip() for line in lengths] == ["60", "125", "250", "500", "1000", "2000"]
+
+
+def test_pools_by_size_with_the_gain_of_the_seeds() -> None:
+    runs = load("digits-strong-pools").runs
+    head, _, *rows = pools_table({"strong": runs}).splitlines()
+    assert head == "| pool | strong: random N | strong: top N | strong: gain |"
+    assert [row.split("|")[1].strip() for row in rows] == ["1.5 N", "2 N", "4 N"]
+    largest = [run.of("ACUR", 5)["pools"][2] for run in runs]
+    D = np.log([p["random"] / p["top"] for p in largest])
+    half = 2.776 * D.std(ddof=1) / np.sqrt(5)
+    assert rows[2].endswith(f"| {number(D.mean())} [{number(D.mean() - half)}, {number(D.mean() + half)}] |")
+    assert not rows[0].endswith(rows[2].split("|")[-2] + "|")  # control
 
 
 @pytest.mark.parametrize(
