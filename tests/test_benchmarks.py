@@ -184,6 +184,21 @@ def test_bfloat16_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "this CPU has no bfloat16 instructions" in row.detail
 
 
+@pytest.mark.skipif(not bfloat16.has_bfloat16(), reason="this CPU has no bfloat16 instructions")
+def test_bfloat16_rows(monkeypatch: pytest.MonkeyPatch, pool: Pool) -> None:
+    """Times of every family, quality of every preset judged; a model trained in bfloat16 is another one."""
+    monkeypatch.setattr(bfloat16, "FAMILIES", (TINY, replace(TINY, channels=(16, 32))))
+    training = bfloat16.bfloat16_training(("digits-smoke",), steps=3)
+    for row in (training, bfloat16.bfloat16_sampling(16)):
+        assert row.ratio is not None
+        assert row.ratio > 0
+        assert row.detail.count("in float32") == row.detail.count("in bfloat16") == 2
+    assert "digits-smoke: Frechet distance" in training.detail
+    assert "rule" in training.detail
+    full, half = (f.fit(pool, np.random.default_rng(0)).state() for f in bfloat16.precisions(TINY))
+    assert any(not np.array_equal(full[name], half[name]) for name in full)
+
+
 def test_score_select_row() -> None:
     """All that it promises is told; what is compared is of one pool, in a file that goes with it."""
     row = streaming.score_select_vs_matmul(9000, 16, repeats=1)
