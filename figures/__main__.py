@@ -38,6 +38,7 @@ from figures import (
     policies_by_generation,
     refit_loops,
     samples,
+    solvers,
     training_length,
     turning,
     u_shape,
@@ -72,6 +73,7 @@ IMAGES: dict[str, ModuleType] = {
     "image-samples": image_samples,
     "composition": composition,
     "training-length": training_length,
+    "solvers": solvers,
     "ablation": ablation,
     "image-theory": image_theory,
 }

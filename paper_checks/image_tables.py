@@ -12,12 +12,14 @@ lines `<!-- table NAME -->` and `<!-- end -->`. A test holds docs/ to what the r
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from figures import solvers
+from figures.solvers import solver_of
 from paper_checks import image_theory
 from paper_checks.image_records import RECORDS, load
 from paper_checks.measures import Run, lead
@@ -40,17 +42,6 @@ READ = {
     "share of real": ("two-subspace", "two-subspace, own means", "gaussian"),
 }
 """Its rows: what is read, by which laws."""
-
-
-SOLVERS = {
-    "digits-weak": "weak: 10 steps",
-    "digits-weak-20-steps": "20 steps",
-    "digits-weak-stochastic-10": "10 steps with noise",
-    "digits-weak-stochastic": "20 steps with noise",
-    "digits-strong": "strong: 10 steps",
-    "digits-strong-log-snr": "10 steps evenly in log-SNR",
-}
-"""Presets that differ in the solver, in words."""
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -102,7 +93,7 @@ def policy_table(runs: Sequence[Run]) -> str:
     return markdown(("policy", "distance", "gain over ACUR", "recall less ACUR's", "label accuracy"), rows)
 
 
-def side_by_side(what: str, found: dict[str, Sequence[Run]]) -> str:
+def side_by_side(what: str, found: Mapping[str, Sequence[Run]]) -> str:
     """A line a preset, named by what it changes: quality of generation 0, ACUR's, the gain of two filters over it."""
     rows = [
         [
@@ -112,6 +103,7 @@ def side_by_side(what: str, found: dict[str, Sequence[Run]]) -> str:
             number(mean(runs, "ACUR", "log frechet")),
             with_interval(gains(runs, "ACU-LSF")),
             with_interval(gains(runs, "ACU-SHRUNK")),
+            with_interval([-d for d in gains(runs, "ACU-LSF", "recall")]),
         ]
         for name, runs in found.items()
     ]
@@ -122,6 +114,7 @@ def side_by_side(what: str, found: dict[str, Sequence[Run]]) -> str:
         "ACUR's",
         "gain of ACU-LSF",
         "of ACU-SHRUNK",
+        "recall, ACU-LSF less ACUR",
     )
     return markdown(head, rows)
 
@@ -179,7 +172,8 @@ def table(name: str, records: Path = RECORDS) -> str:
     if name == "pools":
         return pools_table({row.name.split("-")[1]: load(row.name, records).runs for row in POOLS})
     if name == "solvers":
-        return side_by_side("solver", {solver: load(own, records).runs for own, solver in SOLVERS.items()})
+        by_solver = {solver_of(own): load(own, records).runs for own in solvers.WORLDS}
+        return side_by_side("generation 0, solver", by_solver)
     if name.startswith("theory "):
         preset = name.removeprefix("theory ")
         return theory_table(image_theory.load(preset, records))

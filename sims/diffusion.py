@@ -82,6 +82,13 @@ class Diffusion:
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision must be 'float32' or 'bfloat16', found {self.precision!r}")
 
+    @property
+    def sampler_name(self) -> str:
+        """Solver and steps, in words; SDE: with noise in every step."""
+        kind = "SDE-DPM-Solver++" if self.solver.startswith("sde") else "DPM-Solver++"
+        spaced = " evenly spaced in log-SNR" if self.log_snr_steps else ""
+        return f"{kind}, {self.sampling_steps} steps{spaced}"
+
     def to_net(self, x: np.ndarray) -> np.ndarray:
         """Images (n, C, H, W) as the network sees them: (n, C p^2, H/p, W/p)."""
         return torch.nn.functional.pixel_unshuffle(torch.from_numpy(x), self.patch).numpy()

@@ -70,15 +70,13 @@ class Images:
                 kit, features, judge, latents, split.reference, self.ole_per_class, spaces, slow
             )
 
-        sampler = "SDE-DPM-Solver++" if self.generator.solver.startswith("sde") else "DPM-Solver++"
-        spaced = " evenly spaced in log-SNR" if self.generator.log_snr_steps else ""
         notes = {
             "feature_space": features.name,
             "feature_space_accuracy": features.accuracy(split.reference),
             "judge_accuracy": judge.accuracy(split.reference),
             "ids": split.ids,
             "device": device_name(str(device)),
-            "sampler": f"{sampler}, {self.generator.sampling_steps} steps{spaced}, no guidance",
+            "sampler": f"{self.generator.sampler_name}, no guidance",
         }
         return Built(split.train, split.reference, self.generator, instruments, notes)
 

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from figures import ablation, composition, image_theory, policies, style, training_length
+from figures import ablation, composition, image_theory, policies, solvers, style, training_length
 from figures.__main__ import FIGURES, IMAGES, main
 from figures.image_records import RecordShelf
 from figures.records import MissingRecords, World
@@ -149,7 +149,7 @@ def write_theory(folder: Path, name: str) -> Path:
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of every preset of the study, and those of the theory."""
     folder = tmp_path_factory.mktemp("records")
-    for name in (*WORLDS, *LONG, *training_length.WORLDS, *FASHION):
+    for name in dict.fromkeys((*solvers.WORLDS, *LONG, *training_length.WORLDS, *FASHION)):
         write(folder, name)
     for name in WORLDS:
         write_theory(folder, name)
@@ -315,6 +315,29 @@ def test_training_length_draws_paired_gains_and_where_they_turn(records: Path) -
     reached = next(line for line in b.get_lines() if line.get_label() == "ACU-LSF").get_xdata()
     assert close(reached[0], np.mean([1 - value("", None, 0, s) / 10 for s in seeds]))
     assert training_length.gain(found["digits-length-60"], "ACU-LSF").min() > 0
+
+
+def test_solvers_stand_in_rows_with_paired_gains(records: Path) -> None:
+    found, figure = drawn("solvers", records)
+    left, right = figure.axes
+    assert [t.get_text() for t in left.get_yticklabels()] == [
+        "weak: DPM-Solver++, 10 steps",
+        "weak: DPM-Solver++, 20 steps",
+        "weak: SDE-DPM-Solver++, 10 steps",
+        "weak: SDE-DPM-Solver++, 20 steps",
+        "strong: DPM-Solver++, 10 steps",
+        "strong: DPM-Solver++, 10 steps evenly spaced in log-SNR",
+    ]
+    for ax, rule in ((left, "REAL"), (right, "ACU-LSF")):
+        drawn_means = [line for line in ax.get_lines() if line.get_label() == style.LOOKS[rule].label]
+        assert len(drawn_means) == len(found)
+        for row, (line, name) in enumerate(zip(drawn_means, found, strict=True)):
+            seeds = preset(name).seeds
+            logs = [[math.log(distance(name, p, 5, s)) for s in seeds] for p in ("ACUR", rule)]
+            wanted = math.exp(np.mean(logs[1])) if rule == "REAL" else np.mean(np.subtract(*logs))
+            assert close(line.get_xdata(), [wanted])
+            assert abs(line.get_ydata()[0] - row) < 0.5
+    assert "5 (weak), 5 on 3 generation-0 models" in caption(figure)
 
 
 def test_crossing_is_linear_and_only_downwards() -> None:

@@ -19,6 +19,7 @@ from sims.diffusion import (
     Diffusion,
     DiffusionSampler,
     ExtrapolatedSampler,
+    LogSnrDiffusion,
     StochasticDiffusion,
     build_unet,
     noise_schedule,
@@ -310,6 +311,15 @@ def test_either_solver_reaches_the_law_of_the_data(kind: type[Diffusion], rng: n
     assert_asymptotic(lambda *_: next(batches), 0.3, BIAS_SOLVER, rng, 100, narrowed)
 
 
+def test_steps_evenly_spaced_in_log_snr_do_not_narrow() -> None:
+    """What the exact noise leaves of a variance of .04 and of .3 after ten steps; control: steps even in t."""
+    generator = torch.Generator().manual_seed(0)
+    families = [kind(8, 10, (8, 16), 4, lr=2e-3, sampling_steps=10) for kind in (LogSnrDiffusion, Diffusion)]
+    left = np.array([[solved(f, v, generator, 500).mean() / v for v in (0.04, 0.3)] for f in families])
+    assert (abs(left[0] - 1) < 0.1).all()
+    assert (left[1] < 0.75).all()
+
+
 def test_stochastic_solver_draws_and_the_other_does_not(tiny: DiffusionSampler) -> None:
     model, labels = DiffusionSampler(StochasticDiffusion(**vars(TINY)), tiny.weights), np.arange(4)
     assert (model.sample(labels, stream(1)) == model.sample(labels, stream(1))).all()
@@ -329,6 +339,11 @@ def test_stochastic_solver_draws_and_the_other_does_not(tiny: DiffusionSampler) 
 def test_a_kind_is_one_solver() -> None:
     """Records name the kind alone: another solver must be another kind, or old records would pass for new ones."""
     assert (Diffusion.solver, StochasticDiffusion.solver) == ("dpmsolver++", "sde-dpmsolver++")
+    assert [k.log_snr_steps for k in (Diffusion, StochasticDiffusion, LogSnrDiffusion)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("patch", [0, 3, 16])
