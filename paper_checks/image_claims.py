@@ -125,6 +125,21 @@ SOLVERS = [
         "digits-strong",
         "log-snr",
     ),
+    *under(
+        "generation 15, steps in log-SNR",
+        "the same, over fifteen generations",
+        "digits-strong",
+        "log-snr-long",
+    ),
+    *rows(
+        ("generation 15, steps in log-SNR, against ACUR",),
+        id="lsf-harms",
+        place=OURS,
+        statement="... and so over fifteen generations under a solver that does not narrow (D as above)",
+        margin=MARGIN,
+        worlds=("digits-strong",),
+        source="log-snr-long",
+    ),
     *rows(
         ("steps in log-SNR, against ACUR",),
         id="lsf-harms",

@@ -20,7 +20,7 @@ RERUN = ("REAL", "SYN", "SYN-ADD", "ACUR", "ACUR-SC", "ACU-LSF", "ACU-SHRUNK")
 """What `pytest paper_checks` runs again on the digits; the other policies' lines are read from the record, those of ACU
 and ACUR-SIMS too, which take as long as four of these."""
 
-OTHER = ("long", "stochastic", "stochastic-10", "20-steps", "log-snr", "pools")
+OTHER = ("long", "stochastic", "stochastic-10", "20-steps", "log-snr", "log-snr-long", "pools")
 """Presets of a world beside its own: what their names add to it."""
 
 NOTES = "paper, experiments, as reported in secondary notes"
