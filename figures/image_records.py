@@ -7,14 +7,14 @@ Records of theory against the image loop, records/image-theory-PRESET.jsonl: `Re
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from figures.records import MissingRecords, Run, World
-from sims.kept_records import CURE, KeptRecord, read_lines
+from sims.kept_records import CURE, KeptRecord, read_lines, settings_of
 from sims.presets import PRESETS
 from sims.record import key_of
 
@@ -37,12 +37,10 @@ class Readings:
 
     @property
     def stale(self) -> bool:
-        """Has the preset other settings today? (Its policies and seeds decide no number here.)"""
+        """Has the preset other settings today?"""
         if self.name not in PRESETS:
             return True
-        row = asdict(PRESETS[self.name])
-        del row["policies"], row["seeds"]
-        return bool(self.header["settings"]["preset"] != key_of(json.loads(json.dumps(row))))
+        return bool(self.header["settings"]["preset"] != key_of(settings_of(PRESETS[self.name])))
 
     @property
     def n(self) -> int:

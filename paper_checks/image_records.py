@@ -12,7 +12,6 @@ Geometry: at the filter's timestep. Retention: generations 0, 5, 10, ... and the
 """
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from lsf.pool import Pool
@@ -30,7 +30,17 @@ from sims.kept_records import CURE, Column, KeptRecord, identity, read_lines, se
 from sims.presets import STUDY, Preset, preset
 from sims.record import RunFolder, device_name, key_of, model_seed, replacing
 
-__all__ = ["RECORDS", "CURVES", "ImageRecord", "keep", "kept", "load", "made", "report_folders"]
+__all__ = [
+    "RECORDS",
+    "CURVES",
+    "ImageRecord",
+    "keep",
+    "keep_finished",
+    "kept",
+    "load",
+    "made",
+    "report_folders",
+]
 
 RECORDS = Path(__file__).parent / "records"
 CURVES = ("REAL", "SYN", "ACUR", "ACU-LSF", "ACU-SHRUNK")
@@ -168,7 +178,7 @@ def keep(
     header["digest"] = key_of({"header": header, "lines": table.lines})
     text = "\n".join(json.dumps(part, separators=(",", ":")) for part in (header, *table.lines)) + "\n"
     file = folder / f"images-{row.name}.jsonl"
-    with ExitStack() as both:  # neither is replaced before the other is written
+    with ExitStack() as both:  # both are written before either is replaced
         if real is not None:
             picture = both.enter_context(replacing(file.with_suffix(".png")))
             picture.write_bytes(sheet(folders[0], real(), row.generations))
@@ -179,6 +189,11 @@ def keep(
 def check(row: Preset, folders: Sequence[RunFolder]) -> None:
     """Raises ValueError unless these are the report's finished runs, all made by the same code."""
     seeds = [f.settings["seed"] for f in folders]
+    if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        where = ", ".join(str(f.path) for f in folders if f.settings["seed"] in twice)
+        raise ValueError(
+            f"seeds {twice} of {row.name} have several finished runs, delete all but one of each: {where}"
+        )
     if seeds != list(row.seeds):
         raise ValueError(f"runs of {row.name} must be of seeds {list(row.seeds)}, found {seeds}: {CURE}")
     for f in folders:
@@ -223,23 +238,37 @@ def real_images(row: Preset) -> Pool:
     return images(world.data, world.folder).train
 
 
-def main(runs: Path) -> None:
-    """Keep the records of every finished preset of the study under `runs`; say which are not finished."""
-    done = False
+def keep_finished(runs: Path) -> None:
+    """Keep the records of every finished preset of the study under `runs`; say which are not finished, and why a
+    finished one cannot be kept. Raises ValueError, at the end, if nothing was kept or something could not be."""
+    done, refused = 0, 0
     for row in STUDY:
         folders = report_folders(preset(row.name), runs)
         finished = {f.settings["seed"] for f in folders}
         if len(finished) < len(row.seeds):
-            print(f"{row.name}: {len(finished)} of {len(row.seeds)} seeds are finished under {runs}")
+            click.echo(f"{row.name}: {len(finished)} of {len(row.seeds)} seeds are finished under {runs}")
             continue
-        print(keep(row, folders, partial(real_images, row)))
-        done = True
-    if not done:
-        sys.exit(f"no finished image runs under {runs}: run `make images`")
+        try:
+            click.echo(keep(row, folders, partial(real_images, row)))
+            done += 1
+        except ValueError as error:
+            click.echo(f"{row.name}: {error}", err=True)
+            refused += 1
+    if not done and not refused:
+        raise ValueError(f"no finished image runs under {runs}: run `make images`")
+    if refused:
+        raise ValueError(f"{refused} of the finished presets could not be kept, {done} were")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("runs", default="runs", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def main(runs: Path) -> None:
+    """Write record and contact sheet of every preset of the study that is finished under RUNS [default: runs]."""
+    try:
+        keep_finished(runs)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":
-    try:
-        main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs"))
-    except ValueError as error:
-        sys.exit(str(error))
+    main()

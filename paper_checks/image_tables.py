@@ -11,11 +11,11 @@ lines `<!-- table NAME -->` and `<!-- end -->`. A test holds docs/ to what the r
 """
 
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from figures import solvers
@@ -186,14 +186,24 @@ def with_tables(page: str, table: Callable[[str], str] = table) -> str:
     """The page with every table written again; ValueError if it has none."""
     if not PLACE.search(page):
         raise ValueError("page has no place for a table: <!-- table NAME --> ... <!-- end -->")
+    marks = [mark[1] for mark in re.finditer(r"<!-- (table|end)\b.*?-->", page)]
+    if marks != ["table", "end"] * (len(marks) // 2):
+        raise ValueError("page must close every <!-- table NAME --> by <!-- end --> before the next one")
     return PLACE.sub(lambda found: found[1] + table(found["name"]) + found[3], page)
 
 
-if __name__ == "__main__":
-    if not sys.argv[1:]:
-        sys.exit("usage: python -m paper_checks.image_tables PAGE...   (as docs/images.md)")
-    for page in map(Path, sys.argv[1:]):
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument(
+    "pages", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+def main(pages: tuple[Path, ...]) -> None:
+    """Write the tables of PAGES again, as of docs/images.md: between <!-- table NAME --> and <!-- end -->."""
+    for page in pages:
         try:
             write_text(page, with_tables(page.read_text()))
         except (OSError, ValueError) as error:
-            sys.exit(f"{page}: {error}")
+            raise click.ClickException(f"{page}: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -13,15 +13,15 @@ line a reading.
 """
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date
 from itertools import combinations
 from math import comb
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from rich.console import Console
 from rich.progress import track
@@ -33,6 +33,7 @@ from paper_checks.pair_models import LATENTS, LAWS, LAWS_BESIDE, MEASURES, Block
 from paper_checks.register import DIGITS
 from sims.generator import Sampler
 from sims.instruments import Instruments
+from sims.kept_records import settings_of as of_preset
 from sims.presets import preset
 from sims.record import RunFolder, key_of, load_arrays, model_file, versions, write_text
 
@@ -174,10 +175,8 @@ class Record:
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    """What decides the numbers: the preset's row, less its lists of policies and seeds, and what is read of it."""
-    row = asdict(preset(name))
-    del row["policies"], row["seeds"]
-    return json.loads(json.dumps({"preset": key_of(json.loads(json.dumps(row))), **SETTINGS}))
+    """What decides the numbers: the preset's settings, and what is read of its runs."""
+    return json.loads(json.dumps({"preset": key_of(of_preset(preset(name))), **SETTINGS}))
 
 
 def keep(folders: Sequence[Path], target: Path = RECORDS) -> Path:
@@ -228,20 +227,36 @@ def load(name: str, folder: Path = RECORDS) -> Record:
         raise ValueError(f"{file.name} is damaged: {error}") from error
 
 
-def main(runs: Path) -> None:
-    """Keep the record of each digits preset of which every seed of the report has finished `POLICIES` under `runs`."""
+def keep_finished(runs: Path) -> None:
+    """Keep the record of each digits preset of which every seed of the report has finished `POLICIES` under `runs`.
+
+    Raises ValueError, at the end, if there is none, or the runs of one cannot be read.
+    """
+    done = False
     for name in DIGITS:
         row = replace(preset(name), policies=POLICIES)
         folders = report_folders(row, runs)
-        if [f.settings["seed"] for f in folders] == list(row.seeds):
-            print(keep([f.path for f in folders]))
-            continue
         finished = [f.settings["seed"] for f in folders]
-        print(
-            f"{name}: one run each of seeds {list(row.seeds)} must have finished {', '.join(POLICIES)} under {runs}"
-        )
-        print(f"  found: {finished}")
+        if finished == list(row.seeds):
+            click.echo(keep([f.path for f in folders]))
+            done = True
+        else:
+            needed = f"one run each of seeds {list(row.seeds)} must have finished {', '.join(POLICIES)} under {runs}"
+            click.echo(f"{name}: {needed}; finished: {finished}")
+    if not done:
+        raise ValueError(f"nothing to read under {runs}: run `make images`")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("runs", default="runs", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def main(runs: Path) -> None:
+    """Read the finished runs of the digits' presets under RUNS [default: runs], and write what two models of their
+    latents predict beside what is seen: minutes a preset."""
+    try:
+        keep_finished(runs)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs"))
+    main()

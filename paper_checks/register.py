@@ -20,6 +20,7 @@ RERUN = ("REAL", "SYN", "SYN-ADD", "ACUR", "ACUR-SC", "ACU-LSF", "ACU-SHRUNK")
 """What `pytest paper_checks` runs again on the digits; the other policies' lines are read from the record, those of ACU
 and ACUR-SIMS too, which take as long as four of these."""
 
+SOURCES = ("loops", "record", "lengths")
 OTHER = ("long", "stochastic", "stochastic-10", "20-steps", "log-snr", "log-snr-long", "pools")
 """Presets of a world beside its own: what their names add to it."""
 
@@ -45,6 +46,10 @@ class Claim:
     worlds: tuple[str, ...] = LOOPS
     cost: str = "read from the loops' records"
     source: str = "loops"
+
+    def __post_init__(self) -> None:
+        if self.source not in (*SOURCES, *OTHER):
+            raise ValueError(f"source must be one of {(*SOURCES, *OTHER)}, found {self.source!r}")
 
     @property
     def name(self) -> str:

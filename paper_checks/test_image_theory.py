@@ -112,7 +112,9 @@ def test_predicted(law: str, measure: str, latents: str, world: str, report: lis
 @pytest.mark.parametrize("world", WORLDS)
 def test_control_random_choice_is_rejected(world: str, latents: str) -> None:
     """The filter chooses: that it keeps a random part of the pool must not pass for a prediction of it."""
-    cells = differences(load(world), "gaussian", "share of real", latents).values()
+    if (record := load(world)).stale:
+        return  # test_predicted says so
+    cells = differences(record, "gaussian", "share of real", latents).values()
     blind = [(b, b) for _, b in (c for c in cells if c is not None)]
     assert verdict_of(blind)[0] == FAILS, (
         "random choice predicts the share of real data: is there any filter?"

@@ -26,8 +26,8 @@ __all__ = ["Kit", "RULES", "TRUSTING", "OTHER_LATENTS", "FILTERS", "fitted", "Re
 @dataclass(frozen=True, eq=False)
 class Kit:
     """What filters are made from: `probed` encodes samples for the probe, `latents` for the filters that compare with
-    `trusted` data, `confidence` what of these latents their own probe reads; `other` makes encoders of the ablation,
-    by name. None is the samples themselves. `paper` is the fitted filter of the paper.
+    `trusted` data, `confidence` what of these latents their own probe reads; `other` makes encoders of the ablation
+    and of other conventions of a latent, by name. None is the samples themselves. `paper` is the paper's, fitted.
 
     Filters of confidence are fitted on `train`, as in the paper; the others on `trusted`, which no pool holds.
     """

@@ -26,8 +26,8 @@ __all__ = ["World", "Built", "Subspaces"]
 
 @dataclass(frozen=True)
 class Built:
-    """One seed's world: real pools, the generator, and the instruments for a generation-0 model; `refits` where
-    training costs nothing, so that readings are taken that train something anew (sims.refits)."""
+    """One seed's world: real pools, the generator, and the instruments for a generation-0 model; `refits`: are
+    readings taken that train something anew (sims.refits)?"""
 
     train: Pool
     reference: Pool

@@ -10,19 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from lsf.pool import Pool
-from paper_checks import contact_sheet, image_records
+from paper_checks import contact_sheet, image_records, image_theory
 from paper_checks.claims import CLAIMS
 from paper_checks.image_records import (
     CURE,
     RECORDS,
+    check,
     flat,
     keep,
+    keep_finished,
     kept,
     load,
-    main,
     report_folders,
 )
 from paper_checks.measures import Run
@@ -249,29 +251,50 @@ def test_command_keeps_what_is_finished(
     monkeypatch.setattr(image_records, "STUDY", (ROW, PRESETS["fashion-mnist"]))
     monkeypatch.setattr(image_records, "real_images", lambda row: images(np.random.default_rng(0)))
     monkeypatch.setattr(image_records.keep, "__defaults__", (None, tmp_path))
-    main(folders[0].path.parent)
+    keep_finished(folders[0].path.parent)
     assert "fashion-mnist: 0 of 3 seeds are finished" in capsys.readouterr().out
     assert {f.name for f in tmp_path.iterdir()} == {"images-digits-weak.jsonl", "images-digits-weak.png"}
     assert [f.path for f in report_folders(ROW, folders[0].path.parent)] == [f.path for f in folders]
-    with pytest.raises(SystemExit, match="make images"):
-        main(tmp_path)
-    with pytest.raises(ValueError, match=r"seeds \[0, 1\], found \[0, 0\]"):
-        keep(ROW, [folders[0], folders[0]], None, tmp_path)
+    with pytest.raises(ValueError, match="make images"):
+        keep_finished(tmp_path)
     assert CURE.startswith("run `make images`")
 
 
-def test_a_seed_that_ran_twice_is_one_seed(
-    folders: list[RunFolder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_seed_that_ran_twice_is_one_seed_and_named(
+    folders: list[RunFolder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(image_records, "STUDY", (ROW,))
-    monkeypatch.setattr(image_records, "report_folders", lambda row, runs: [folders[0], folders[0]])
-    with pytest.raises(SystemExit, match="make images"):
-        main(folders[0].path.parent)
-    assert "digits-weak: 1 of 2 seeds are finished" in capsys.readouterr().out
+    """What cannot be kept stops no other preset, and what to delete is said."""
+    one, two = folders
+    found = {"digits-weak": [one, one, two], "digits-strong": [one, one], "fashion-mnist": [one, two]}
+    other = replace(PRESETS["fashion-mnist"], seeds=ROW.seeds)
+    monkeypatch.setattr(image_records, "STUDY", (ROW, replace(PRESETS["digits-strong"], seeds=(0, 1)), other))
+    monkeypatch.setattr(image_records, "report_folders", lambda row, runs: found[row.name])
+    monkeypatch.setattr(image_records, "keep", lambda row, folders, real: check(ROW, folders) or "kept")
+    with pytest.raises(ValueError, match="1 of the finished presets could not be kept, 1 were"):
+        keep_finished(tmp_path)
+    said = capsys.readouterr()
+    assert "digits-strong: 1 of 2 seeds are finished" in said.out
+    assert (
+        f"digits-weak have several finished runs, delete all but one of each: {one.path}, {one.path}"
+        in said.err
+    )
+    assert said.out.endswith("kept\n")
+
+
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+    for command in (image_records.main, image_theory.main):
+        found = CliRunner().invoke(command, [str(tmp_path)])
+        assert (found.exit_code, found.exception.__class__) == (1, SystemExit)
+        assert found.stderr.count("\n") == 1
+        assert "make images" in found.stderr
+        assert CliRunner().invoke(command, [str(tmp_path / "none")]).exit_code == 2
 
 
 @pytest.mark.parametrize("written", ["write_bytes", "write_text"])
-def test_record_and_sheet_are_replaced_together_or_not_at_all(
+def test_record_and_sheet_are_written_before_either_is_replaced(
     written: str, folders: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = partial(images, np.random.default_rng(0))
@@ -290,6 +313,41 @@ def test_record_and_sheet_are_replaced_together_or_not_at_all(
 
 def full(path: Path, data: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+RECORD_OF = {
+    "lsf-best-fid [against ACUR]": {"digits-weak": None, "fashion-mnist-strong": "fashion-mnist-strong"},
+    "lsf-best-fid [generation 15, against ACUR]": {"digits-strong": "digits-strong-long"},
+    "lsf-best-fid [stochastic solver, against ACUR]": {"digits-weak": "digits-weak-stochastic"},
+    "lsf-best-fid [ten stochastic steps, against ACUR]": {"digits-weak": "digits-weak-stochastic-10"},
+    "lsf-best-fid [20 steps without noise, against ACUR]": {"digits-weak": "digits-weak-20-steps"},
+    "lsf-harms [steps in log-SNR, against ACUR]": {"digits-strong": "digits-strong-log-snr"},
+    "top-n-costs [steps in log-SNR, recall]": {"digits-strong": "digits-strong-log-snr"},
+    "lsf-harms [generation 15, steps in log-SNR, against ACUR]": {
+        "digits-strong": "digits-strong-log-snr-long"
+    },
+    "bigger-pool-filters-better": {
+        "gaussian": None,
+        "digits-weak": "digits-weak-pools",
+        "digits-strong": "digits-strong-pools",
+    },
+    "equal-steps [against ACU]": {"digits-weak": "digits-weak"},
+}
+
+
+@pytest.mark.parametrize("name", RECORD_OF)
+def test_each_row_is_read_from_its_own_record(name: str) -> None:
+    row = next(c for c in CLAIMS if c.name == name)
+    for world, record in RECORD_OF[name].items():
+        assert world in row.worlds
+        assert row.record(world) == record
+        assert record is None or record in PRESETS
+
+
+def test_a_source_that_is_none_is_refused() -> None:
+    row = next(c for c in CLAIMS if c.source == "log-snr")
+    with pytest.raises(ValueError, match=r"source must be one of .*, found 'log-snrr'"):
+        replace(row, source="log-snrr")
 
 
 # --- the sheet ---

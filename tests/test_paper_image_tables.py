@@ -29,6 +29,12 @@ def test_control_a_number_changed_by_hand_is_written_again() -> None:
 def test_a_page_without_a_place_and_a_table_without_a_record_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no place for a table"):
         with_tables("# A page\n")
+    for open in (
+        "<!-- table lengths -->\ntext\n<!-- table pools -->\n<!-- end -->",
+        "<!-- end --><!-- table pools -->\n<!-- end -->",
+    ):
+        with pytest.raises(ValueError, match="must close every"):
+            with_tables(open)
     with pytest.raises(ValueError, match=r"images-digits-weak\.jsonl is missing"):
         table("digits-weak", tmp_path)
     with pytest.raises(ValueError, match=r"image-theory-digits-weak\.jsonl is missing"):

@@ -4,6 +4,7 @@ what was read is read again, and damage is seen."""
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from paper_checks.pair_models import (
 from paper_checks.simulated import frames_at
 from paper_checks.statistics import FAILS, HOLDS, UNDECIDED
 from paper_checks.test_image_theory import ROWS, WITHIN, differences, ignorance, name_of, same, verdict_of
+from paper_checks.verdicts import Evidence
+from sims.gaussian import ClassGaussians
 from sims.loop import run
 from sims.lowrank import TwoSubspaces
 from tests.run_folders import KEPT
@@ -177,6 +180,11 @@ def test_over_pairs_by_hand() -> None:
     assert over_pairs(values[2:]) is None
 
 
+@dataclass(frozen=True)
+class OtherGaussians(ClassGaussians):
+    """Another kind of generator."""
+
+
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The record of a small analytic run."""
@@ -195,9 +203,12 @@ def test_kept_and_read(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert record.cells(GAUSSIAN, "share of real")["SYN", 3][0][4] == 1
     assert {line["latents"] for line in record.lines} == {LATENTS[0]}, "an analytic world has no other"
     assert not record.stale
-    monkeypatch.setattr(image_theory, "DIM", 7)
-    monkeypatch.setattr(image_theory, "SETTINGS", image_theory.SETTINGS | {"dim": 7})
-    assert record.stale
+    with monkeypatch.context() as patch:
+        patch.setattr(image_theory, "SETTINGS", image_theory.SETTINGS | {"dim": 7})
+        assert record.stale
+    world = replace(KEPT.world, generator=OtherGaussians())  # type: ignore[type-var]
+    monkeypatch.setattr(image_theory, "preset", lambda name: replace(KEPT, world=world))
+    assert record.stale, "another kind of generator, of the same parameters"
 
 
 def test_damage_is_seen(kept: Path, tmp_path: Path) -> None:
@@ -261,15 +272,24 @@ def test_rule_by_hand(said: list[float], pairs: int, verdict: str) -> None:
     assert verdict_of(list(cells.values()))[0] == verdict
 
 
-def test_each_convention_of_a_latent_is_judged_by_its_own_lines() -> None:
+def test_each_convention_of_a_latent_is_judged_by_its_own_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     right = record_of([0.81, 0.79, 0.80])
     lines = [*right.lines, *record_of([1.01, 0.99, 1.0], latents=LATENTS[3]).lines]
-    both = Record("by hand", {"digest": image_theory.key_of({"lines": lines}), "pairs": 45}, lines)
+    header = {"digest": image_theory.key_of({"lines": lines}), "pairs": 45, "seeds": [0, 1, 2]}
+    both = Record("by hand", header, lines)
     verdicts = {
         latents: verdict_of(list(differences(both, GAUSSIAN, "share of real", latents).values()))[0]
         for latents in (LATENTS[0], LATENTS[3])
     }
     assert verdicts == {LATENTS[0]: HOLDS, LATENTS[3]: FAILS}
+    monkeypatch.setattr(test_image_theory, "made", lambda world: True)
+    monkeypatch.setattr(test_image_theory, "load", lambda world: both)
+    monkeypatch.setattr(Record, "stale", False)
+    report: list[Evidence] = []
+    for latents in verdicts:
+        test_image_theory.test_predicted(GAUSSIAN, "share of real", latents, "digits-weak", report)
+    assert [e.verdict for e in report] == [HOLDS, FAILS]
+    assert [e.claim.convention for e in report] == ["share of real", "share of real, noised, pooled"]
 
 
 def test_without_power_nothing_holds() -> None:

@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 import torch
 
+from lsf.filter import LatentSpaceFilter
 from lsf.pool import Pool
 from paper_checks.image_theory import filters_on
 from paper_checks.pair_models import LATENTS
 from sims.curation import NAMES
+from sims.denoising import noise_schedule
+from sims.image_worlds import RefittedImages
 from sims.instruments import class_geometry
 from sims.loop import run
 from sims.presets import EVERY, PRESETS, STRONG, STUDY, preset
 from sims.record import device_name, model_file
+from tests.tolerances import FLOAT32, close
 from theory.subspaces import frames
 
 TINY = replace(
@@ -94,6 +98,23 @@ def test_every_policy_runs_on_images(name: str, tmp_path: Path) -> None:
     assert steps == {"ACU": 21, "ACUR-SIMS": 6}.get(name, 3)
 
 
+def test_what_pools_give_is_read_where_a_world_says_so(tmp_path: Path) -> None:
+    """... of ACUR, at its last generation."""
+    again = replace(TINY, world=RefittedImages(**vars(TINY.world)))
+    plain, refitted = (
+        run(replace(row, generations=3), 900, tmp_path / name, ["ACUR"])
+        for name, row in (("a", TINY), ("b", again))
+    )
+    assert [("pools" in r) for r in refitted.records()] == [False, False, False, True]
+    assert not any("pools" in r for r in plain.records())
+    assert [r["metrics"] for r in plain.records()] == [r["metrics"] for r in refitted.records()]
+    pools = refitted.records()[-1]["pools"]
+    assert [p["n"] for p in pools] == [90, 120, 240]
+    for name in ("digits-weak-pools", "digits-strong-pools"):
+        assert preset(name).world.build(0).refits
+        assert not preset(name.removesuffix("-pools")).world.build(0).refits
+
+
 def test_the_study_runs_what_the_issue_of_images_asks() -> None:
     assert set(EVERY) <= set(NAMES)
     assert len(EVERY) == len(set(EVERY)) == 21
@@ -102,16 +123,23 @@ def test_the_study_runs_what_the_issue_of_images_asks() -> None:
     assert len({len(row.seeds) for row in STUDY if row.name.endswith("-long")}) == 1
 
 
-def test_the_kit_has_every_convention_of_a_latent_as_ole_reads_it() -> None:
+def test_the_kit_has_every_convention_of_a_latent_that_ole_reads() -> None:
+    """Read at one timestep, so that both draw the same noise; by hand: what diffusers' schedule adds, then clean."""
     built = replace(TINY.world, ole_timesteps=(200,)).build(0)  # type: ignore[type-var]
     instruments = built.instruments(built.generator.fit(built.train, np.random.default_rng(0)))
-    x = built.reference.x[:30]
+    x, y = built.reference.x[:30], built.reference.y[:30]
     filters = filters_on(instruments)
     rows = {f"{c['input']}, {c['latent']}": h for c, h in instruments.latents(x, ("clean", "noised"))}
     assert tuple(filters) == tuple(rows) == LATENTS
     for latents, h in rows.items():
         assert np.array_equal(filters[latents].transform(x), h)
         assert filters[latents].probe_.n_features_in_ == h.shape[1]
+        probe = LatentSpaceFilter().fit(filters[latents].transform(built.train.x), built.train.y)
+        assert close(filters[latents].score_samples(x, y), probe.score_samples(h, y))
+    noise = np.random.default_rng(0).standard_normal((1, *x.shape[1:])).astype(np.float32)
+    schedule, t = noise_schedule(built.generator), torch.full((30,), 200)
+    dirty = schedule.add_noise(torch.from_numpy(x), torch.from_numpy(noise).expand(*x.shape), t).numpy()
+    assert close(filters["clean, flattened"].transform(dirty), rows["noised, flattened"], FLOAT32, 100)
     clean, noised = rows["clean, pooled"], rows["noised, pooled"]
     assert clean.shape == noised.shape
     assert not np.allclose(clean, noised, rtol=0.1), "control: noise changes what is read"
