@@ -9,7 +9,7 @@ from figures.style import FRONT, WORLD_NAMES, bars, finish, fit_y, floor_line, g
 __all__ = ["WORLDS", "ALSO", "draw"]
 
 WORLDS = ("digits-weak-long", "digits-strong-long")
-ALSO = ("fashion-mnist", "fashion-mnist-strong")
+ALSO = ("digits-strong-log-snr-long", "fashion-mnist", "fashion-mnist-strong")
 SHOWN = ("frechet", "recall", "variance_ratio", "accuracy")
 
 
@@ -29,7 +29,7 @@ def draw(worlds: dict[str, World]) -> Figure:
             generations(ax, world.last)
             ax.set_title(headed(world, metric))
         name_ends(ax, {p: float(values[:, -1].mean()) for p, values in parts.items()})
-        row[0].set_ylabel(WORLD_NAMES[world.name], weight="bold")
+        row[0].set_ylabel(WORLD_NAMES[world.name].replace(", ", ",\n"), weight="bold")
     return finish(
         figure,
         "Policies by generation",

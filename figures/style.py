@@ -136,6 +136,7 @@ WORLD_NAMES = {
     "runaway": "two planes at 90°",
     "digits-weak-long": "digits, weak generation 0",
     "digits-strong-long": "digits, strong generation 0",
+    "digits-strong-log-snr-long": "digits, strong generation 0, steps that do not narrow",
     "fashion-mnist": "Fashion-MNIST, weak generation 0",
     "fashion-mnist-strong": "Fashion-MNIST, strong generation 0",
 }
