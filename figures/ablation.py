@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from figures.policies import limit_x, spaces
 from figures.records import World
-from figures.style import LOOKS, WORLD_NAMES, finish, interval, new, seeds_of
+from figures.style import LOOKS, finish, interval, new, row_name, seeds_of
 
 __all__ = ["WORLDS", "LATENTS", "draw", "against"]
 
@@ -82,7 +82,7 @@ def draw(worlds: dict[str, World]) -> Figure:
     for row, world in zip(axes, worlds.values(), strict=True):
         for ax, way in zip(row, ways, strict=True):
             panel(ax, world, way)
-        row[0].set_ylabel(WORLD_NAMES[world.name].replace(", ", ",\n"), weight="bold")
+        row[0].set_ylabel(row_name(world.name), weight="bold")
     for ax, title in zip(axes[0], ways.values(), strict=True):
         ax.set_title(title, fontsize=9)
     last = next(iter(worlds.values())).last

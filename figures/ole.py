@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures.records import World, ole_at
-from figures.style import WORLD_NAMES, bars, finish, fit_y, floor_line, generations, new, seeds_of
+from figures.style import bars, finish, fit_y, floor_line, generations, new, row_name, seeds_of
 from sims.presets import BEST
 
 __all__ = ["WORLDS", "ALSO", "draw"]
@@ -54,7 +54,7 @@ def draw(worlds: dict[str, World]) -> Figure:
             generations(ax, world.last)
             ax.label_outer()
         fit_y(row[0], [*drawn, np.ones(world.n)])
-        row[0].set_ylabel(f"{WORLD_NAMES[world.name]}\n{KINDS[kind]}")
+        row[0].set_ylabel(f"{row_name(world.name)}\n{KINDS[kind]}")
     n = per_class(worlds)
     return finish(
         figure,

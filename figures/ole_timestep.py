@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from figures.ole import per_class
 from figures.records import World, ole_at
-from figures.style import WORLD_NAMES, finish, fit_y, interval, new, seeds_of
+from figures.style import finish, fit_y, interval, new, row_name, seeds_of
 
 __all__ = ["WORLDS", "ALSO", "draw"]
 
@@ -45,7 +45,7 @@ def draw(worlds: dict[str, World]) -> Figure:
             ax.set_title(f"{NAMES[kind]}, {NAMES[latent]}")
             fit_y(ax, parts)
             ax.set_xticks([0, 250, 500, 750, 1000])
-        row[0].set_ylabel(f"{WORLD_NAMES[world.name]}\nOLE (units of the latents)")
+        row[0].set_ylabel(f"{row_name(world.name)}\nOLE (units of the latents)")
         row[2].set_ylabel("OLEn (no unit)")
     return finish(
         figure,

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from figures.policies import LOG, UNIT, caption, headed
 from figures.records import World
-from figures.style import FRONT, WORLD_NAMES, bars, finish, fit_y, floor_line, generations, name_ends, new
+from figures.style import FRONT, bars, finish, fit_y, floor_line, generations, name_ends, new, row_name
 
 __all__ = ["WORLDS", "ALSO", "draw"]
 
@@ -29,7 +29,7 @@ def draw(worlds: dict[str, World]) -> Figure:
             generations(ax, world.last)
             ax.set_title(headed(world, metric))
         name_ends(ax, {p: float(values[:, -1].mean()) for p, values in parts.items()})
-        row[0].set_ylabel(WORLD_NAMES[world.name].replace(", ", ",\n"), weight="bold")
+        row[0].set_ylabel(row_name(world.name), weight="bold")
     return finish(
         figure,
         "Policies by generation",

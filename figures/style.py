@@ -142,6 +142,11 @@ WORLD_NAMES = {
 }
 
 
+def row_name(name: str) -> str:
+    """A world's name beside a row: the regime on a line of its own."""
+    return WORLD_NAMES[name].replace(", ", ",\n")
+
+
 def interval(values: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(mean, low, high) over axis 0, the seeds: the 95% t-interval; infinitely wide for a single seed."""
     x = np.asarray(values, dtype=float)
