@@ -65,6 +65,7 @@ def gains(ax: Axes, worlds: dict[str, World]) -> None:
         for rule, aside in zip(RULES, (-APART, APART), strict=True):
             mark(ax, row + aside, gain(world, rule), rule, log=False)
     ax.axvline(0, color=LOOKS["ACUR"].colour, linewidth=1.2, linestyle=(0, (5, 2)))
+    ax.text(0.0, -0.46, " ACUR", color=LOOKS["ACUR"].colour, fontsize=8.5, va="top")
     ax.set_xlabel("log distance(ACUR) − log distance(rule): the rule helps above 0")
 
 
