@@ -1,4 +1,4 @@
-# make evidence   verdicts on every claim (about half an hour on 2 cores); SIZE=smoke: the whole way in minutes
+# make evidence   verdicts on every claim (10 to 30 minutes on 2 cores); SIZE=smoke: the whole way in minutes
 # make maps       sweeps of the analytic worlds, and their maps (about half an hour); SIZE=smoke: a minute. Resumes.
 # make images     the study of image loops and its records (some five hours on 2 cores). Resumes.
 # make test       the tests of the code            make bench   speed, as ratios in one run
