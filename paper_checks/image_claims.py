@@ -325,6 +325,16 @@ WHY = [
         "ACU-LSF, CI above 0 at the shortest training and below at the longest; value: where its mean crosses 0, "
         "interpolated in log steps: the steps, and generation 0's label accuracy there)",
     ),
+    *rows(
+        ("ten stochastic steps, crossing length", "ten stochastic steps, label accuracy at the crossing"),
+        id="help-turns-to-harm",
+        place=OURS,
+        rule="turn",
+        worlds=("digits-weak",),
+        cost=LENGTHS,
+        source="lengths-stochastic-10",
+        statement="... the same networks sampled with fresh noise in each of ten steps (D as above)",
+    ),
 ]
 
 MODELS = {

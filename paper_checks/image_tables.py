@@ -1,7 +1,7 @@
 """What did the image loops find, as tables that a page can hold?
 
 PRESET           a line a policy at the last generation; gain: log distance of ACUR less that of the policy
-lengths, solvers a line a preset: generation 0, ACUR, and what two filters gain
+lengths, lengths with noise, solvers   a line a preset: generation 0, ACUR, and what two filters gain
 pools            a line a size of pool: one refit on a random and on the most confident N, and the gain
 theory PRESET    predicted and seen on the filter's own latents, by policy
 latents PRESET   the same of ACU-LSF under every convention of a latent
@@ -25,7 +25,7 @@ from paper_checks.image_records import RECORDS, load
 from paper_checks.measures import Run, lead
 from paper_checks.pair_models import LATENTS, LAWS_BESIDE, MEASURES_BESIDE
 from paper_checks.statistics import interval
-from sims.presets import LENGTHS, POOLS
+from sims.presets import LENGTHS, LENGTHS_WITH_NOISE, POOLS
 from sims.record import write_text
 
 __all__ = ["latents_table", "policy_table", "pools_table", "side_by_side", "theory_table", "with_tables"]
@@ -42,6 +42,10 @@ READ = {
     "share of real": ("two-subspace", "two-subspace, own means", "gaussian"),
 }
 """Its rows: what is read, by which laws."""
+
+
+SWEEPS = {"lengths": LENGTHS, "lengths with noise": LENGTHS_WITH_NOISE}
+"""Of the training of generation 0, by the name of their table."""
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -165,9 +169,9 @@ def both(readings: Sequence[Any]) -> str:
 
 def table(name: str, records: Path = RECORDS) -> str:
     """The table of that name; ValueError if its record is missing or damaged."""
-    if name == "lengths":
-        worlds: list[Any] = [row.world for row in LENGTHS]
-        by_steps = {str(w.generator.steps): row.name for w, row in zip(worlds, LENGTHS, strict=True)}
+    if name in SWEEPS:
+        worlds: list[Any] = [row.world for row in SWEEPS[name]]
+        by_steps = {str(w.generator.steps): row.name for w, row in zip(worlds, SWEEPS[name], strict=True)}
         return side_by_side("steps", {steps: load(own, records).runs for steps, own in by_steps.items()})
     if name == "pools":
         return pools_table({row.name.split("-")[1]: load(row.name, records).runs for row in POOLS})

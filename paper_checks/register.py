@@ -20,7 +20,7 @@ RERUN = ("REAL", "SYN", "SYN-ADD", "ACUR", "ACUR-SC", "ACU-LSF", "ACU-SHRUNK")
 """What `pytest paper_checks` runs again on the digits; the other policies' lines are read from the record, those of ACU
 and ACUR-SIMS too, which take as long as four of these."""
 
-SOURCES = ("loops", "record", "lengths")
+SOURCES = ("loops", "record", "lengths", "lengths-stochastic-10")
 OTHER = ("long", "stochastic", "stochastic-10", "20-steps", "log-snr", "log-snr-long", "pools")
 """Presets of a world beside its own: what their names add to it."""
 
@@ -34,7 +34,8 @@ class Claim:
 
     `source`: where evidence on images comes from, "loops" run now, or a record: "record" of the world's own preset,
     one of `OTHER` presets of the world, whose name it ends ("long": fifteen generations), "lengths" (the sweep of
-    generation-0 training). Worlds that are never run by the checks have a record whatever it says, and analytic none.
+    generation-0 training; "-stochastic-10": with noise in ten solver steps). Worlds that are never run by the checks
+    have a record whatever it says, and analytic none.
     """
 
     id: str

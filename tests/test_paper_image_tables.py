@@ -64,8 +64,9 @@ def test_presets_stand_side_by_side_with_the_gains_of_their_seeds() -> None:
     assert [row.split("|")[1].strip() for row in rows] == ["one", "other"]
     for runs, row in zip((weak, strong), rows, strict=True):
         assert policy_table(runs).split("| ACU-SHRUNK |")[1].split("|")[1].strip() in row
-    lengths = table("lengths").splitlines()[2:]
-    assert [line.split("|")[1].strip() for line in lengths] == ["60", "125", "250", "500", "1000", "2000"]
+    for name in ("lengths", "lengths with noise"):
+        lengths = table(name).splitlines()[2:]
+        assert [line.split("|")[1].strip() for line in lengths] == ["60", "125", "250", "500", "1000", "2000"]
 
 
 def test_pools_by_size_with_the_gain_of_the_seeds() -> None:
