@@ -40,6 +40,7 @@ from figures import (
     samples,
     solvers,
     training_length,
+    training_length_noise,
     turning,
     u_shape,
 )
@@ -73,6 +74,7 @@ IMAGES: dict[str, ModuleType] = {
     "image-samples": image_samples,
     "composition": composition,
     "training-length": training_length,
+    "training-length-noise": training_length_noise,
     "solvers": solvers,
     "ablation": ablation,
     "image-theory": image_theory,

@@ -92,7 +92,7 @@ def mark(ax: Axes, where: float | None, unit: str) -> None:
         )
 
 
-def draw(worlds: dict[str, World]) -> Figure:
+def draw(worlds: dict[str, World], solver: str = "without noise") -> Figure:
     """(a) against the steps that generation 0 was trained, (b) against the label accuracy it reached."""
     figure, axes = new(1, 2, 10.5, 4.4, sharey=True)
     a, b = axes[0]
@@ -123,9 +123,10 @@ def draw(worlds: dict[str, World]) -> Figure:
     )
     return finish(
         figure,
-        "Help and harm against the quality of generation 0",
+        f"Help and harm against the quality of generation 0, sampled {solver}",
         f"Fréchet distance at generation {last}: {spaces(worlds)}. D of a rule is paired by seed; small dots are "
-        f"seeds, large ones means over n = {n} seeds with 95% t-intervals. {turned} Digits, weak network.",
+        f"seeds, large ones means over n = {n} seeds with 95% t-intervals. {turned} Digits, weak network, ten solver "
+        f"steps {solver}.",
         worlds.values(),
         [line for line in a.get_lines() if line.get_label() in {LOOKS[rule].label for rule in RULES}],
         columns=len(RULES),

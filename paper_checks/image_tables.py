@@ -25,7 +25,7 @@ from paper_checks.image_records import RECORDS, load
 from paper_checks.measures import Run, lead
 from paper_checks.pair_models import LATENTS, LAWS_BESIDE, MEASURES_BESIDE
 from paper_checks.statistics import interval
-from sims.presets import LENGTHS, LENGTHS_WITH_NOISE, POOLS
+from sims.presets import LENGTHS, NOISY_LENGTHS, POOLS
 from sims.record import write_text
 
 __all__ = ["latents_table", "policy_table", "pools_table", "side_by_side", "theory_table", "with_tables"]
@@ -44,7 +44,7 @@ READ = {
 """Its rows: what is read, by which laws."""
 
 
-SWEEPS = {"lengths": LENGTHS, "lengths with noise": LENGTHS_WITH_NOISE}
+SWEEPS = {"lengths": LENGTHS, "lengths with noise": NOISY_LENGTHS}
 """Of the training of generation 0, by the name of their table."""
 
 

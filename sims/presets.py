@@ -114,7 +114,7 @@ SOLVERS = (
 strong one, steps that do not narrow what is sampled."""
 
 
-LENGTHS_WITH_NOISE = tuple(
+NOISY_LENGTHS = tuple(
     replace(sampled(row, "stochastic-10", StochasticDiffusion, 10), policies=row.policies) for row in LENGTHS
 )
 """The same networks, where what the filter gains is not what the solver spoils."""
@@ -193,10 +193,7 @@ RUNAWAY = Preset(
 
 EVIDENCE = (WEAK, STRONG, GAUSSIAN, LOW_RANK, RUNAWAY)
 LONG = (long(WEAK), long(STRONG), long(SOLVERS[-1]))
-STUDY = (
-    *(WEAK, STRONG, *LONG, *LENGTHS, *SOLVERS, *LENGTHS_WITH_NOISE, *POOLS),
-    *(FASHION, FASHION_STRONG),
-)
+STUDY = (WEAK, STRONG, *LONG, *LENGTHS, *NOISY_LENGTHS, *SOLVERS, *POOLS, FASHION, FASHION_STRONG)
 """The rows of `make images`."""
 
 

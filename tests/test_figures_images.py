@@ -19,7 +19,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from figures import ablation, composition, image_theory, policies, solvers, style, training_length
+from figures import (
+    ablation,
+    composition,
+    image_theory,
+    policies,
+    solvers,
+    style,
+    training_length,
+    training_length_noise,
+)
 from figures.__main__ import FIGURES, IMAGES, main
 from figures.image_records import RecordShelf
 from figures.records import MissingRecords, World
@@ -149,7 +158,8 @@ def write_theory(folder: Path, name: str) -> Path:
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of every preset of the study, and those of the theory."""
     folder = tmp_path_factory.mktemp("records")
-    for name in dict.fromkeys((*solvers.WORLDS, *LONG, *training_length.WORLDS, *FASHION)):
+    sweeps = (*training_length.WORLDS, *training_length_noise.WORLDS)
+    for name in dict.fromkeys((*solvers.WORLDS, *LONG, *sweeps, *FASHION)):
         write(folder, name)
     for name in WORLDS:
         write_theory(folder, name)
@@ -315,6 +325,10 @@ def test_training_length_draws_paired_gains_and_where_they_turn(records: Path) -
     reached = next(line for line in b.get_lines() if line.get_label() == "ACU-LSF").get_xdata()
     assert close(reached[0], np.mean([1 - value("", None, 0, s) / 10 for s in seeds]))
     assert training_length.gain(found["digits-length-60"], "ACU-LSF").min() > 0
+    noisy, figure = drawn("training-length-noise", records)
+    assert list(noisy) == [f"{name}-stochastic-10" for name in found]
+    assert "sampled with noise" in title(figure)
+    assert not close(lines(figure.axes[0], "ACU-LSF"), [D])  # control
 
 
 def test_solvers_stand_in_rows_with_paired_gains(records: Path) -> None:
