@@ -147,6 +147,8 @@ def test_what_is_kept() -> None:
     assert len(places(rows("SYN", 2))) == 7
     assert len(places(rows("floor", 0))) == 14
     assert places(rows("floor", 0, "geometry")) == places(rows("SYN", 5, "geometry")) == {(200, "clean")}
+    pools = [{"n": 750, "random": 2.0, "top": 1.0}]
+    assert kept(record_of("ACUR", 8, rng) | {"pools": pools}, 200, 8)["pools"] == pools
     has = {k: "retention" in kept(record_of("SYN", k, rng), 200, 8)["metrics"] for k in (2, 5, 8)}
     assert has == {2: False, 5: True, 8: True}
     for policy, choices in {"ACUR": True, "ACU-LSF": True, "ACU-LSF-CLASS": False}.items():
