@@ -131,29 +131,30 @@ SOLVERS = [
         "digits-strong",
         "log-snr-long",
     ),
-    *rows(
-        ("generation 15, steps in log-SNR, against ACUR",),
-        id="lsf-harms",
-        place=OURS,
-        statement="... and so over fifteen generations under a solver that does not narrow (D as above)",
-        margin=MARGIN,
-        worlds=("digits-strong",),
-        source="log-snr-long",
+    *(
+        Claim(
+            "lsf-harms",
+            f"{solver}, against ACUR",
+            OURS,
+            f"... and so {words} (D as above)",
+            margin=MARGIN,
+            worlds=("digits-strong",),
+            source=source,
+        )
+        for solver, words, source in (
+            (
+                "generation 15, steps in log-SNR",
+                "over fifteen generations under a solver that does not narrow",
+                "log-snr-long",
+            ),
+            ("steps in log-SNR", "under a solver that does not narrow what is made", "log-snr"),
+        )
     ),
-    *rows(
-        ("steps in log-SNR, against ACUR",),
-        id="lsf-harms",
-        place=OURS,
-        statement="... and so under a solver that does not narrow what is made (D as above)",
-        margin=MARGIN,
-        worlds=("digits-strong",),
-        source="log-snr",
-    ),
-    *rows(
-        ("steps in log-SNR, recall",),
-        id="top-n-costs",
-        place=OURS,
-        statement="... recall, under a solver that does not narrow what is made (D: of ACUR - of ACU-LSF)",
+    Claim(
+        "top-n-costs",
+        "steps in log-SNR, recall",
+        OURS,
+        "... recall, under a solver that does not narrow what is made (D: of ACUR - of ACU-LSF)",
         margin=0.05,
         worlds=("digits-strong",),
         source="log-snr",

@@ -68,6 +68,10 @@ class Claim:
             return None
         return f"{world}-{self.source}" if self.source in OTHER else world
 
+    def length(self, steps: int) -> str:
+        """The record of one training length, for a claim whose source is a sweep of them."""
+        return f"digits-length-{steps}{self.source.removeprefix('lengths')}"
+
 
 def rows(conventions: tuple[str, ...], **shared: object) -> list[Claim]:
     """One claim under several conventions."""

@@ -88,8 +88,7 @@ def test_right_in_both_regimes(
 def test_help_turns_to_harm(
     row: Claim, world: str, records: Callable[[str], ImageRecord], report: list[Evidence], smoke: bool
 ) -> None:
-    presets = {n: f"digits-length-{n}{row.source.removeprefix('lengths')}" for n in STEPS}
-    by_length = {n: records(name) for n, name in presets.items() if made(name)}
+    by_length = {n: records(row.length(n)) for n in STEPS if made(row.length(n))}
     if len(by_length) < len(STEPS):
         evidence = nothing(row, world, NOT_TESTED)
     elif any(record.stale for record in by_length.values()):

@@ -30,9 +30,10 @@ from paper_checks.image_records import (
 from paper_checks.measures import Run
 from paper_checks.register import DIGITS, IMAGES, OTHER, RERUN
 from paper_checks.test_image_records import differing, other_laws, readings, same_machine
+from paper_checks.test_loops import STEPS
 from paper_checks.verdicts import STALE, conjunction, evidence_from_runs, nothing
 from sims.kept_records import nested
-from sims.presets import PRESETS, Preset
+from sims.presets import LENGTHS, NOISY_LENGTHS, PRESETS, Preset
 from sims.record import RunFolder, device_name, digest, run_settings
 from tests.test_paper_measures import neutral, ole_rows, shaken
 
@@ -344,6 +345,14 @@ def test_each_row_is_read_from_its_own_record(name: str) -> None:
         assert world in row.worlds
         assert row.record(world) == record
         assert record is None or record in PRESETS
+
+
+def test_each_turn_is_read_from_its_own_sweep() -> None:
+    found = {c.convention: {c.length(n) for n in STEPS} for c in CLAIMS if c.rule == "turn"}
+    plain, noisy = ({row.name for row in sweep} for sweep in (LENGTHS, NOISY_LENGTHS))
+    assert found["crossing length"] == found["label accuracy at the crossing"] == plain
+    for what in ("crossing length", "label accuracy at the crossing"):
+        assert found[f"ten stochastic steps, {what}"] == noisy
 
 
 def test_a_source_that_is_none_is_refused() -> None:

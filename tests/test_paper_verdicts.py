@@ -81,7 +81,7 @@ def test_table_is_complete_and_what_was_not_tested_says_so(tmp_path: Path) -> No
 
 def test_smoke_verdicts_are_marked(tmp_path: Path) -> None:
     verdicts = [HOLDS, FAILS, UNDECIDED, CORRECTED, STALE]
-    found = [evidence(world=w, verdict=v) for w, v in zip(LOOPS, verdicts, strict=False)]
+    found = [evidence(world=w, verdict=v) for w, v in zip(LOOPS[: len(verdicts)], verdicts, strict=True)]
     rows = written(found, tmp_path, smoke=True)
     assert {r["verdict"] for r in rows} == {f"smoke: {v}" for v in verdicts} | {NOT_TESTED}
     assert {r["verdict"] for r in written(found, tmp_path)} == {*verdicts, NOT_TESTED}

@@ -134,7 +134,10 @@ __all__ += ["NOISELESS"]
 
 # of sims.denoising: relative bias of a variance
 BIAS_SOLVER = 0.05  # 200 solver steps by the exact noise of data of variance 0.3
-__all__ += ["BIAS_SOLVER"]
+LEFT = (
+    0.03  # of the share of a variance that few steps leave: two digits on the page, and 5 s.e. of 1e5 pixels
+)
+__all__ += ["BIAS_SOLVER", "LEFT"]
 
 # of the bounds for many classes
 FEASIBLE = 1e-6  # how far, relatively, a search may end from the divergence it was asked for, to be counted
