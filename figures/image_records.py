@@ -20,7 +20,7 @@ from sims.record import key_of
 
 __all__ = ["Readings", "RecordShelf"]
 
-THEORY_CURE = "run `make images`, then `python -m paper_checks.image_theory RUN...`"
+THEORY_CURE = "run `make images`, then `python -m paper_checks.image_theory`"
 
 OWN_LATENTS = "clean, flattened"
 """The convention of the filter's own, of those that a record has."""
